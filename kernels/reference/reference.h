@@ -1,0 +1,87 @@
+#ifndef GROUPNORM_KERNELS_REFERENCE_REFERENCE_H_
+#define GROUPNORM_KERNELS_REFERENCE_REFERENCE_H_
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "groupnorm/dtype.h"
+#include "groupnorm/tensor_view.h"
+#include "tensor/group_geometry.h"
+
+/// Group normalization written to be obviously right: plain loops in long
+/// double, each result beside the error that docs/math.md allows. The
+/// specification that the kernels are tested against. Shares no code with them.
+namespace groupnorm::reference {
+
+/// An output as it should be. `value` and `bound` are in the row-major order of
+/// the output.
+///
+/// FLOAT32, FLOAT64: right is |actual - value| <= bound. FLOAT16, BFLOAT16:
+/// right is the round-to-nearest-even of some real number within `bound` of
+/// `value`. A value that is not finite is met by the same infinity, or by any
+/// NaN.
+struct Expected {
+  DataType dtype = DataType::kFloat64;
+  std::vector<long double> value;
+  std::vector<long double> bound;
+};
+
+struct ForwardInputs {
+  GroupGeometry geometry;
+  double epsilon = 1e-5;
+  TensorView input;
+  std::optional<TensorView> weight;  ///< Any element type, [channels].
+  std::optional<TensorView> bias;    ///< Likewise.
+  std::optional<TensorView> mean;    ///< Any element type, [batch, num_groups].
+  std::optional<TensorView> rstd;    ///< Present with mean, or both absent.
+};
+
+struct ForwardExpected {
+  Expected mean, rstd, output;
+};
+
+ForwardExpected Forward(const ForwardInputs& inputs);
+
+struct BackwardInputs {
+  GroupGeometry geometry;
+  double epsilon = 1e-5;
+  TensorView input;
+  TensorView grad_output;
+  std::optional<TensorView> weight;
+  std::optional<TensorView> mean;
+  std::optional<TensorView> rstd;
+  bool frozen_statistics = false;
+  bool per_sample_gradients = false;
+};
+
+struct BackwardExpected {
+  Expected grad_input, grad_weight, grad_bias;
+};
+
+/// Computes all gradients, whichever were asked for.
+BackwardExpected Backward(const BackwardInputs& inputs);
+
+/// How an output compares with what it should be.
+struct Comparison {
+  long double max_absolute_error = 0;
+  /// Largest error in units in the last place of the value (of the output's
+  /// element type).
+  long double max_ulp_error = 0;
+  /// Largest error over its bound: at most 1 is right. For the 16-bit types 0
+  /// where the element is right, infinite where it is not.
+  long double max_bound_ratio = 0;
+  std::size_t num_wrong = 0;
+  /// The first wrong element, where there is one.
+  std::size_t first_wrong = 0;
+
+  bool ok() const { return num_wrong == 0; }
+};
+
+/// `actual.dtype` must be expected.dtype, its size that of expected.value.
+Comparison Compare(const Expected& expected, const TensorView& actual);
+
+}  // namespace groupnorm::reference
+
+#endif  // GROUPNORM_KERNELS_REFERENCE_REFERENCE_H_
