@@ -21,6 +21,13 @@ if(GROUPNORM_SANITIZE)
   add_link_options(-fsanitize=${GROUPNORM_SANITIZE})
 endif()
 
+find_program(GROUPNORM_CCACHE ccache DOC "Compiler cache, used where it is there")
+mark_as_advanced(GROUPNORM_CCACHE)
+if(PROJECT_IS_TOP_LEVEL AND GROUPNORM_CCACHE
+   AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${GROUPNORM_CCACHE})
+endif()
+
 # groupnorm_add_library(name SOURCES ... LINKS ...): a layer of the project. What
 # it links is what it may include.
 function(groupnorm_add_library name)

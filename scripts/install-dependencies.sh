@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs what the project needs from Debian 12's packages. Safe to run again:
+# when everything is there it says so and touches nothing.
+#
+#   scripts/install-dependencies.sh          to build, and to run the demo
+#   scripts/install-dependencies.sh --test   also to test and to contribute
+set -euo pipefail
+
+packages=(
+  g++ cmake ninja-build ccache pkg-config
+  libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
+  libabsl-dev libcli11-dev libspdlog-dev
+  python3 python3-numpy python3-pil # the pictures of the demo
+)
+case "${1-}" in
+  "") ;;
+  --test)
+    packages+=(
+      git libgtest-dev libgmock-dev nlohmann-json3-dev
+      python3-mpmath python3-protobuf # the conformance vectors
+      clang clang-format clang-tidy
+    )
+    ;;
+  *)
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac
+
+# A removed package whose configuration stayed is not installed, hence the status.
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" \
+    2>/dev/null || true)
+  [[ $status == installed ]] || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then
+  echo "All ${#packages[@]} packages are installed."
+  exit 0
+fi
+
+sudo=()
+if ((EUID != 0)); then
+  if ! command -v sudo >/dev/null; then
+    echo "Run this as root: sudo is not there, and these packages are missing:" \
+      "${missing[*]}" >&2
+    exit 1
+  fi
+  sudo=(sudo)
+fi
+apt_get=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q)
+echo "Installing: ${missing[*]}"
+"${apt_get[@]}" update
+"${apt_get[@]}" install -y --no-install-recommends "${missing[@]}"

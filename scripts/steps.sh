@@ -1,0 +1,49 @@
+# Sourced by scripts/test.sh and .ci/run: runs named steps one after the other,
+# goes on after a failure, and sums up at the end.
+#
+# A step is a command. It passes with exit code 0; 77 says that it cannot run
+# here, and the last line it printed gives the reason; all else is a failure.
+
+readonly EXIT_SKIPPED=77
+
+summary=()
+failed=0
+
+# step NAME COMMAND...
+step() {
+  local name=$1 log status=0 start=$SECONDS
+  shift
+  log=$(mktemp)
+  printf '\n==> %s: %s\n' "$name" "$*"
+  "$@" 2>&1 </dev/null | tee "$log" || status=${PIPESTATUS[0]}
+  local taken=$((SECONDS - start))
+  case $status in
+    0) summary+=("$(printf 'passed   %4d s  %s' "$taken" "$name")") ;;
+    "$EXIT_SKIPPED")
+      summary+=("$(printf 'skipped  %4d s  %s (%s)' "$taken" "$name" "$(tail -n 1 "$log")")")
+      ;;
+    *)
+      summary+=("$(printf 'FAILED   %4d s  %s (exit code %d)' "$taken" "$name" "$status")")
+      failed=1
+      ;;
+  esac
+  rm -f "$log"
+}
+
+# not_run NAME REASON: a step that this run leaves out on purpose.
+not_run() { summary+=("$(printf 'left out         %s (%s)' "$1" "$2")"); }
+
+# Prints what became of every step; fails where one of them failed.
+finish_steps() {
+  printf '\n==> Summary, %d s in all\n' "$SECONDS"
+  printf '%s\n' "${summary[@]}"
+  return "$failed"
+}
+
+# build_and_test PRESET: configures, builds and runs every test of one preset.
+build_and_test() {
+  cmake --preset "$1" && cmake --build --preset "$1" && ctest --preset "$1"
+}
+
+# build_only PRESET: for a preset whose warnings are its purpose.
+build_only() { cmake --preset "$1" && cmake --build --preset "$1"; }

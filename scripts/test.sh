@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Tests the project. Installs what that needs, builds, runs every test, and says
+# which suites it did not run and why.
+#
+#   scripts/test.sh          builds preset dev and runs its tests
+#   scripts/test.sh --all    also the sanitizers, Clang and every check
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/steps.sh
+
+all=
+case "${1-}" in
+  "") ;;
+  --all) all=yes ;;
+  *)
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac
+
+# more NAME COMMAND...: a step of --all.
+more() {
+  if [[ $all ]]; then step "$@"; else not_run "$1" "runs with --all"; fi
+}
+
+scripts/install-dependencies.sh --test
+step "build and tests (dev)" build_and_test dev
+more "build and tests (asan)" build_and_test asan
+more "build and tests (tsan)" build_and_test tsan
+more "build (clang)" build_only clang
+more "clang-tidy" scripts/check-tidy.sh
+more "format" scripts/check-format.sh
+more "layers" scripts/check-layers.py
+more "contract" scripts/check-proto.sh
+more "text" scripts/check-text.sh
+finish_steps
