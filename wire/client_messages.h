@@ -5,15 +5,16 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 
 #include "absl/status/statusor.h"
 #include "groupnorm/tensor_view.h"
-#include "wire/message_slices.h"
+#include "wire/tensor_payload.h"
 
 /// The caller's side of the codec: requests out, responses in. Checks nothing
 /// of a request that the server checks.
 namespace groupnorm {
+
+class MessageSlices;  // wire/message_slices.h
 
 /// The fields of a ForwardRequest, unchecked.
 struct ForwardRequestFields {
@@ -44,6 +45,10 @@ struct BackwardRequestFields {
   TensorView input;
 };
 
+/// Bytes of the encoded message. Saturates at INT64_MAX instead of overflowing.
+std::int64_t EncodedBytes(const ForwardRequestFields& fields);
+std::int64_t EncodedBytes(const BackwardRequestFields& fields);
+
 /// Encodes a request, with one copy of its tensors (gRPC may hold on to a
 /// message after its call has ended, so it must not point into the caller's
 /// memory).
@@ -51,11 +56,7 @@ grpc::ByteBuffer EncodeForwardRequest(const ForwardRequestFields& fields);
 grpc::ByteBuffer EncodeBackwardRequest(const BackwardRequestFields& fields);
 
 /// A tensor in a response, its elements still in the message.
-struct ResponseTensor {
-  DataType dtype = DataType::kFloat32;
-  Shape shape;
-  PayloadRange data;
-};
+using ResponseTensor = TensorPayload;
 
 struct ForwardResponseFields {
   ResponseTensor mean, rstd, output;

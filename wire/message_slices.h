@@ -5,19 +5,12 @@
 #include <grpcpp/support/slice.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <vector>
 
+#include "wire/tensor_payload.h"
+
 namespace groupnorm {
-
-/// A run of bytes within an encoded message.
-struct PayloadRange {
-  std::size_t offset = 0;
-  std::size_t size = 0;
-
-  friend bool operator==(const PayloadRange&, const PayloadRange&) = default;
-};
 
 /// The bytes of one encoded message as gRPC received them: in slices of any
 /// length, whose borders may fall anywhere. Holds references, copies nothing.

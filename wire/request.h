@@ -5,19 +5,12 @@
 
 #include "absl/status/statusor.h"
 #include "groupnorm/dtype.h"
-#include "groupnorm/shape.h"
 #include "tensor/group_geometry.h"
-#include "wire/message_slices.h"
+#include "wire/tensor_payload.h"
 
 namespace groupnorm {
 
-/// A checked tensor whose elements still lie in the message: `data.size` is
-/// what dtype and shape ask for.
-struct TensorPayload {
-  DataType dtype = DataType::kFloat32;
-  Shape shape;
-  PayloadRange data;
-};
+class MessageSlices;  // wire/message_slices.h
 
 /// Checked statistics: both of shape [batch, num_groups].
 struct StatisticsPayload {
