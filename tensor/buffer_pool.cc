@@ -2,43 +2,99 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
+#include <limits>
+#include <list>
+#include <map>
 #include <new>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
 namespace groupnorm {
 
+namespace {
+
+std::byte* Allocate(std::size_t capacity) {
+  return static_cast<std::byte*>(
+      ::operator new (capacity, std::align_val_t{Buffer::kAlignment}));
+}
+
+void Free(std::byte* data) {
+  ::operator delete (data, std::align_val_t{Buffer::kAlignment});
+}
+
+// Capacities are the eighths between powers of two, so that buffers of similar
+// sizes serve each other and waste at most an eighth.
+std::size_t CapacityFor(std::size_t size) {
+  // No machine has that much, and below it no sum here overflows.
+  if (size > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();
+  const std::size_t step =
+      std::max(std::bit_floor(size) / 8, Buffer::kAlignment);
+  return (size + step - 1) / step * step;
+}
+
+}  // namespace
+
+// Memory that nobody uses, found by its capacity and given up by its age: the
+// sizes that requests no longer have must not keep the place of those they do.
 struct Buffer::Shelf {
   explicit Shelf(std::size_t max_idle) : max_idle_bytes(max_idle) {}
   Shelf(const Shelf&) = delete;
   Shelf& operator=(const Shelf&) = delete;
   ~Shelf() {
-    for (const auto& [capacity, data] : idle) Free(data);
+    for (const Idle& entry : by_age) Free(entry.data);
   }
 
-  static void Free(std::byte* data) {
-    ::operator delete (data, std::align_val_t{kAlignment});
+  struct Idle {
+    std::size_t capacity;
+    std::byte* data;
+  };
+
+  // What was put down last, since it may still be cached; null if nothing fits.
+  std::byte* PickUp(std::size_t capacity) ABSL_LOCKS_EXCLUDED(mutex) {
+    const absl::MutexLock lock(&mutex);
+    const auto end = by_capacity.upper_bound(capacity);
+    if (end == by_capacity.begin()) return nullptr;
+    const auto found = std::prev(end);
+    if (found->first != capacity) return nullptr;
+    std::byte* const data = found->second->data;
+    by_age.erase(found->second);
+    by_capacity.erase(found);
+    idle_bytes -= capacity;
+    return data;
+  }
+
+  // Keeps the memory, at the cost of the oldest; frees it where it is larger
+  // than all that may be kept.
+  void PutDown(std::size_t capacity, std::byte* data)
+      ABSL_LOCKS_EXCLUDED(mutex) {
+    if (capacity > max_idle_bytes) return Free(data);
+    std::list<Idle> freed;
+    {
+      const absl::MutexLock lock(&mutex);
+      by_age.push_back({capacity, data});
+      by_capacity.emplace(capacity, std::prev(by_age.end()));
+      idle_bytes += capacity;
+      while (idle_bytes > max_idle_bytes) {
+        // Equal capacities stay in the order of their age.
+        by_capacity.erase(by_capacity.lower_bound(by_age.front().capacity));
+        idle_bytes -= by_age.front().capacity;
+        freed.splice(freed.end(), by_age, by_age.begin());
+      }
+    }
+    // Outside of the lock: giving pages back takes long.
+    for (const Idle& entry : freed) Free(entry.data);
   }
 
   const std::size_t max_idle_bytes;
-  mutable absl::Mutex mutex;
+  absl::Mutex mutex;
   std::size_t idle_bytes ABSL_GUARDED_BY(mutex) = 0;
-  std::multimap<std::size_t, std::byte*> idle ABSL_GUARDED_BY(mutex);
+  std::list<Idle> by_age ABSL_GUARDED_BY(mutex);  // Oldest first.
+  std::multimap<std::size_t, std::list<Idle>::iterator> by_capacity
+      ABSL_GUARDED_BY(mutex);
 };
-
-namespace {
-
-// Capacities are the eighths between powers of two, so that buffers of similar
-// sizes serve each other and waste at most an eighth.
-std::size_t CapacityFor(std::size_t size) {
-  if (size <= 8 * Buffer::kAlignment) {
-    return (size + Buffer::kAlignment - 1) / Buffer::kAlignment *
-           Buffer::kAlignment;
-  }
-  const std::size_t step = std::bit_floor(size) / 8;
-  return (size + step - 1) / step * step;
-}
-
-}  // namespace
 
 Buffer::Buffer(std::shared_ptr<Shelf> shelf, std::byte* data, std::size_t size,
                std::size_t capacity)
@@ -65,15 +121,7 @@ Buffer::~Buffer() { Release(); }
 
 void Buffer::Release() noexcept {
   if (data_ == nullptr) return;
-  {
-    absl::MutexLock lock(&shelf_->mutex);
-    if (capacity_ <= shelf_->max_idle_bytes - shelf_->idle_bytes) {
-      shelf_->idle.emplace(capacity_, data_);
-      shelf_->idle_bytes += capacity_;
-      data_ = nullptr;
-    }
-  }
-  if (data_ != nullptr) Shelf::Free(std::exchange(data_, nullptr));
+  shelf_->PutDown(capacity_, std::exchange(data_, nullptr));
   shelf_.reset();
 }
 
@@ -83,23 +131,13 @@ BufferPool::BufferPool(std::size_t max_idle_bytes)
 Buffer BufferPool::Take(std::size_t size) {
   if (size == 0) return {};
   const std::size_t capacity = CapacityFor(size);
-  {
-    absl::MutexLock lock(&shelf_->mutex);
-    if (const auto found = shelf_->idle.find(capacity);
-        found != shelf_->idle.end()) {
-      std::byte* const data = found->second;
-      shelf_->idle.erase(found);
-      shelf_->idle_bytes -= capacity;
-      return Buffer(shelf_, data, size, capacity);
-    }
-  }
-  auto* const data = static_cast<std::byte*>(
-      ::operator new (capacity, std::align_val_t{Buffer::kAlignment}));
+  std::byte* data = shelf_->PickUp(capacity);
+  if (data == nullptr) data = Allocate(capacity);
   return Buffer(shelf_, data, size, capacity);
 }
 
 std::size_t BufferPool::idle_bytes() const {
-  absl::MutexLock lock(&shelf_->mutex);
+  const absl::MutexLock lock(&shelf_->mutex);
   return shelf_->idle_bytes;
 }
 

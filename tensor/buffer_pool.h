@@ -2,11 +2,7 @@
 #define GROUPNORM_TENSOR_BUFFER_POOL_H_
 
 #include <cstddef>
-#include <map>
 #include <memory>
-
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 
 namespace groupnorm {
 
@@ -48,12 +44,13 @@ class Buffer {
 /// only what it keeps.
 class BufferPool {
  public:
-  /// Keeps at most `max_idle_bytes` of memory that nobody uses; what would
-  /// exceed that is freed.
+  /// Keeps at most `max_idle_bytes` of memory that nobody uses; to stay within
+  /// that, frees what has been idle longest.
   explicit BufferPool(std::size_t max_idle_bytes);
 
   /// `size` bytes, 64-byte aligned; for size 0 an empty Buffer. Capacities are
-  /// rounded up by at most an eighth, so that similar sizes share memory.
+  /// rounded up to a multiple of 64 or by less than an eighth, whichever is
+  /// more, so that similar sizes share memory.
   /// Throws std::bad_alloc where the machine has no more.
   Buffer Take(std::size_t size);
 
