@@ -18,10 +18,13 @@ namespace groupnorm {
 
 /// Settings of a Client.
 struct ClientOptions {
-  /// `host:port` or `unix:path`.
+  /// `host:port`, `[IPv6 address]:port` or `unix:path`. Proxies that the
+  /// environment names (http_proxy) are used for hosts other than loopback
+  /// addresses only.
   std::string address = "127.0.0.1:50051";
 
-  /// Time that a call may take, unless the call says otherwise.
+  /// Time that a call may take, unless the call says otherwise. Positive and
+  /// finite: every call has a deadline.
   absl::Duration timeout = absl::Seconds(60);
 };
 
@@ -43,16 +46,17 @@ struct ForwardArguments {
   std::optional<StatisticsView> statistics;  ///< Unset: computed from input.
 };
 
-/// Where Client::Forward writes to. Left as it was, or partly written, where
-/// the call fails.
+/// Where Client::Forward writes to; null: not wanted. Nothing here may overlap
+/// the arguments. Needs no alignment beyond that of its type. Left as it was,
+/// or partly written, where the call fails.
 struct ForwardResults {
-  void* output = nullptr;  ///< Bytes, element type and shape of input.
-  double* mean = nullptr;  ///< [N, num_groups]; null: not wanted.
-  double* rstd = nullptr;  ///< Likewise.
+  void* output = nullptr;  ///< Element type and shape of input.
+  double* mean = nullptr;  ///< [N, num_groups].
+  double* rstd = nullptr;  ///< [N, num_groups].
 };
 
-/// Arguments of Client::Backward. Which gradients are asked for is said by the
-/// results that are not null.
+/// Arguments of Client::Backward, of which the rules of ForwardArguments hold.
+/// Which gradients are asked for is said by the results that are not null.
 struct BackwardArguments {
   TensorView grad_output;  ///< Element type and shape of input.
   TensorView input;        ///< As for Forward.
@@ -61,12 +65,12 @@ struct BackwardArguments {
   Layout layout = Layout::kChannelsFirst;
   std::optional<TensorView> weight;
   std::optional<StatisticsView> statistics;  ///< Unset: computed from input.
-  bool frozen_statistics = false;  ///< Statistics are constants; needs some.
-  bool per_sample_gradients = false;
+  bool frozen_statistics = false;     ///< Statistics are constants; needs some.
+  bool per_sample_gradients = false;  ///< Not summed over the samples.
 };
 
-/// Where Client::Backward writes to; null: not wanted. At least one must be
-/// wanted.
+/// Where Client::Backward writes to, with the rules of ForwardResults. At least
+/// one must be wanted.
 struct BackwardResults {
   void* grad_input = nullptr;  ///< Element type and shape of input.
   /// [C] in the element type of weight (of input where there is no weight);
@@ -79,7 +83,7 @@ struct BackwardResults {
 struct ServerInfo {
   std::string version;
   std::int64_t max_message_bytes = 0;
-  std::vector<DataType> dtypes;
+  std::vector<DataType> dtypes;  ///< Those that this client knows.
   int workers = 0;
   std::string simd_target;
   absl::Duration uptime;
@@ -93,10 +97,16 @@ struct ServerInfo {
 ///
 /// Thread safety: safe to use from several threads at once.
 ///
-/// Error handling: every call fails with the server's own code and text.
-/// Without an answer: DEADLINE_EXCEEDED when the timeout ran out, UNAVAILABLE
-/// when no server was reached; both name the address. INTERNAL when the answer
-/// breaks the contract.
+/// Error handling: every call fails with the server's own code and unchanged
+/// text. Without an answer: DEADLINE_EXCEEDED when the timeout ran out,
+/// UNAVAILABLE when no server was reached or the connection broke; both name
+/// the address. INTERNAL when the answer breaks the contract: it has to have
+/// exactly the element types and shapes that the results are for. The rules of
+/// the contract are the server's to check. The client refuses only what it
+/// could not send: INVALID_ARGUMENT for a null pointer to elements, for a
+/// timeout that is not positive and finite, and where no gradient is wanted;
+/// RESOURCE_EXHAUSTED for tensors beyond the 2 GiB that a message can hold.
+/// Nothing is tried twice.
 ///
 ///     auto client = groupnorm::Client::Create({.address = "127.0.0.1:50051"});
 ///     std::vector<float> x(2 * 6 * 16), y(x.size());
@@ -107,18 +117,30 @@ struct ServerInfo {
 class Client {
  public:
   /// Does not connect yet: the first call does. Fails with INVALID_ARGUMENT on
-  /// an address that cannot be one or a timeout that is not positive.
+  /// an address that cannot be one or a timeout that is not positive and
+  /// finite.
   static absl::StatusOr<std::unique_ptr<Client>> Create(ClientOptions options);
 
+  /// No call may be in progress.
   ~Client();
 
-  /// Each takes the timeout of the options where none is given.
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Each takes the timeout of the options where none is given, and returns when
+  // the answer has been copied to the results.
+
+  /// Normalizes arguments.input.
   absl::Status Forward(const ForwardArguments& arguments,
                        const ForwardResults& results,
                        std::optional<absl::Duration> timeout = std::nullopt);
+
+  /// Computes the gradients that `results` has room for.
   absl::Status Backward(const BackwardArguments& arguments,
                         const BackwardResults& results,
                         std::optional<absl::Duration> timeout = std::nullopt);
+
+  /// Asks the server what it is.
   absl::StatusOr<ServerInfo> GetServerInfo(
       std::optional<absl::Duration> timeout = std::nullopt);
 

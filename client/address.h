@@ -1,0 +1,20 @@
+#ifndef GROUPNORM_CLIENT_ADDRESS_H_
+#define GROUPNORM_CLIENT_ADDRESS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace groupnorm {
+
+/// INVALID_ARGUMENT that names the address unless it is `host:port`,
+/// `[IPv6 address]:port` or `unix:path`. Resolves nothing.
+absl::Status ValidateAddress(const std::string& address);
+
+/// Whether a valid address stays on this machine by its form: `localhost`,
+/// 127.0.0.0/8, ::1 or a UNIX socket.
+bool IsLoopback(const std::string& address);
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_CLIENT_ADDRESS_H_

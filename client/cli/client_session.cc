@@ -1,0 +1,78 @@
+#include "client/cli/client_session.h"
+
+#include <CLI/Error.hpp>
+#include <CLI/Option.hpp>
+#include <cstdio>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace groupnorm::cli {
+
+namespace {
+
+absl::Duration ParseTimeout(const std::string& text) {
+  absl::Duration timeout;
+  if (!absl::ParseDuration(text, &timeout) || timeout <= absl::ZeroDuration() ||
+      timeout == absl::InfiniteDuration()) {
+    throw CLI::ValidationError(
+        "--timeout",
+        absl::StrCat(text, ", expected a duration with its unit, as in 60s"));
+  }
+  return timeout;
+}
+
+}  // namespace
+
+const char kEmbeddedByDefault[] = "Default: compute within this process";
+
+void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags,
+                        const std::string& default_server) {
+  command
+      .add_option("--server", flags.server,
+                  absl::StrCat("Server to call: host:port or unix:path. ",
+                               default_server))
+      ->type_name("ADDRESS")
+      ->envname("GROUPNORM_SERVER");
+  command
+      .add_option_function<std::string>(
+          "--timeout",
+          [&flags](const std::string& text) {
+            flags.timeout = ParseTimeout(text);
+          },
+          "Time that one call may take, with its unit: 500ms, 60s, 5m. "
+          "Default: 60s")
+      ->type_name("DURATION");
+}
+
+absl::StatusOr<ClientSession> ClientSession::Open(
+    const ConnectionFlags& flags) {
+  ClientSession session;
+  session.address_ = flags.server;
+  if (flags.server.empty()) {
+    absl::StatusOr<std::unique_ptr<EmbeddedServer>> server =
+        EmbeddedServer::Start();
+    if (!server.ok()) return server.status();
+    session.server_ = *std::move(server);
+    session.address_ = session.server_->address();
+    std::fprintf(stderr,
+                 "groupnorm: no --server given, computing in this process\n");
+  }
+  absl::StatusOr<std::unique_ptr<Client>> client =
+      Client::Create({.address = session.address_, .timeout = flags.timeout});
+  if (!client.ok()) return client.status();
+  session.client_ = *std::move(client);
+  return session;
+}
+
+Outcome OpenFailure(const absl::Status& status) {
+  const std::string text(status.message());
+  // Only what the user typed can be an invalid argument here.
+  if (absl::IsInvalidArgument(status)) {
+    return {ExitCode::kUsage, absl::StrCat("--server: ", text)};
+  }
+  return {ExitCode::kFile,
+          absl::StrCat(text, " (TMPDIR names another place for its socket)")};
+}
+
+}  // namespace groupnorm::cli

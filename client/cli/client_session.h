@@ -1,0 +1,55 @@
+#ifndef GROUPNORM_CLIENT_CLI_CLIENT_SESSION_H_
+#define GROUPNORM_CLIENT_CLI_CLIENT_SESSION_H_
+
+#include <CLI/App.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/cli/embedded_server.h"
+#include "client/cli/outcome.h"
+#include "groupnorm/client.h"
+
+namespace groupnorm::cli {
+
+/// Where the calls of a command go, and how long each may take.
+struct ConnectionFlags {
+  std::string server;  ///< Empty: a server within this process.
+  absl::Duration timeout = absl::Seconds(60);
+};
+
+/// Adds --server (or GROUPNORM_SERVER) and --timeout to a command.
+/// `default_server` is what happens without --server, for the help text.
+void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags,
+                        const std::string& default_server);
+
+/// `default_server` of the commands that compute without a server.
+extern const char kEmbeddedByDefault[];
+
+/// A client for the length of one command, with the server within this process
+/// that it needs where no other was named. Move-only.
+class ClientSession {
+ public:
+  /// Starts the server within this process where flags.server is empty, and
+  /// says so in one line on stderr. Does not connect yet.
+  static absl::StatusOr<ClientSession> Open(const ConnectionFlags& flags);
+
+  Client& client() { return *client_; }
+  const std::string& address() const { return address_; }
+
+ private:
+  ClientSession() = default;
+
+  std::string address_;
+  // The client goes first, so that the server need not wait for it.
+  std::unique_ptr<EmbeddedServer> server_;
+  std::unique_ptr<Client> client_;
+};
+
+/// The outcome of a failed ClientSession::Open.
+Outcome OpenFailure(const absl::Status& status);
+
+}  // namespace groupnorm::cli
+
+#endif  // GROUPNORM_CLIENT_CLI_CLIENT_SESSION_H_

@@ -1,0 +1,40 @@
+#ifndef GROUPNORM_CLIENT_CLI_EMBEDDED_SERVER_H_
+#define GROUPNORM_CLIENT_CLI_EMBEDDED_SERVER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/server.h"
+
+namespace groupnorm::cli {
+
+/// The server library within this process, for this process alone: on a UNIX
+/// socket in a temporary directory that only this user may enter. Not
+/// thread-safe.
+class EmbeddedServer {
+ public:
+  /// Creates the directory (in $TMPDIR, or /tmp) and starts. Fails with the
+  /// code and text of what went wrong.
+  static absl::StatusOr<std::unique_ptr<EmbeddedServer>> Start();
+
+  /// Stops the server and removes the directory.
+  ~EmbeddedServer();
+
+  EmbeddedServer(const EmbeddedServer&) = delete;
+  EmbeddedServer& operator=(const EmbeddedServer&) = delete;
+
+  /// `unix:path`.
+  const std::string& address() const { return address_; }
+
+ private:
+  EmbeddedServer(std::string directory, std::string address);
+
+  std::string directory_;
+  std::string address_;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace groupnorm::cli
+
+#endif  // GROUPNORM_CLIENT_CLI_EMBEDDED_SERVER_H_

@@ -1,0 +1,59 @@
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "client/cli/backward_command.h"
+#include "client/cli/forward_command.h"
+#include "client/cli/outcome.h"
+#include "client/cli/status_command.h"
+#include "groupnorm/tune_process_memory.h"
+
+namespace {
+
+using groupnorm::cli::ExitCode;
+using groupnorm::cli::Outcome;
+
+/// Prints the one line that a failure gets.
+int Finish(Outcome outcome) {
+  if (!outcome.message.empty()) {
+    std::replace(outcome.message.begin(), outcome.message.end(), '\n', ' ');
+    std::fprintf(stderr, "groupnorm: %s\n", outcome.message.c_str());
+  }
+  return static_cast<int>(outcome.code);
+}
+
+Outcome Run(int argc, char** argv) {
+  CLI::App app(
+      "Group Normalization by a groupnorm server, or within this process.",
+      "groupnorm");
+  app.set_version_flag("--version", "groupnorm " GROUPNORM_VERSION);
+  app.require_subcommand(1);
+  app.footer(groupnorm::cli::kExitCodesHelp);
+  Outcome outcome;
+  groupnorm::cli::AddForwardCommand(app, outcome);
+  groupnorm::cli::AddBackwardCommand(app, outcome);
+  groupnorm::cli::AddStatusCommand(app, outcome);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    return {ExitCode::kUsage, std::string(error.what()) +
+                                  " (groupnorm --help lists what there is)"};
+  } catch (const std::bad_alloc&) {
+    return {ExitCode::kFile, "the tensors do not fit into memory"};
+  }
+  return outcome;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  groupnorm::TuneProcessMemory();
+  return Finish(Run(argc, argv));
+}

@@ -1,0 +1,123 @@
+#include "client/cli/operands.h"
+
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "tensor/group_geometry.h"
+
+namespace groupnorm::cli {
+
+void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
+  command
+      .add_option("INPUT", flags.input,
+                  "Tensor to normalize: a .npy file of float16, float32 or "
+                  "float64, of rank 2 to 16")
+      ->type_name("INPUT.npy")
+      ->required();
+  command
+      .add_option("--num-groups", flags.num_groups,
+                  "Number of groups that the channels fall into; has to "
+                  "divide them")
+      ->type_name("G")
+      ->required();
+  command
+      .add_option("--epsilon", flags.epsilon,
+                  "Added to the variance before the square root. Default: "
+                  "1e-5")
+      ->type_name("E");
+  const std::map<std::string, Layout> layouts = {
+      {"channels-first", Layout::kChannelsFirst},
+      {"channels-last", Layout::kChannelsLast}};
+  command
+      .add_option("--layout", flags.layout,
+                  "Order of the axes: channels-first (N, C, *), the default, "
+                  "or channels-last (N, *, C)")
+      ->type_name("LAYOUT")
+      ->transform(CLI::Transformer(layouts))
+      ->check(CLI::IsMember(layouts));
+  command
+      .add_option("--weight", flags.weight,
+                  "Factor of every channel, of shape [C]. Default: ones")
+      ->type_name("WEIGHT.npy");
+  CLI::Option* const mean =
+      command
+          .add_option("--mean", flags.mean,
+                      "Mean of every (sample, group), of shape [N, G], to use "
+                      "instead of the input's own")
+          ->type_name("MEAN.npy");
+  CLI::Option* const rstd =
+      command
+          .add_option("--rstd", flags.rstd,
+                      "1 / sqrt(variance + epsilon) of every (sample, group), "
+                      "to go with --mean")
+          ->type_name("RSTD.npy");
+  mean->needs(rstd);
+  rstd->needs(mean);
+  command
+      .add_option_function<std::string>(
+          "--dtype", [&flags](const std::string&) { flags.bfloat16 = true; },
+          "bfloat16: files of uint16 hold the bits of bfloat16 values, which "
+          "NumPy has no type for; the input is one of them")
+      ->type_name("DTYPE")
+      ->check(CLI::IsMember({"bfloat16"}));
+}
+
+std::optional<StatisticsView> Operands::statistics() const {
+  if (!mean || !rstd) return std::nullopt;
+  return StatisticsView{mean->view(), rstd->view()};
+}
+
+absl::StatusOr<std::optional<OwnedTensor>> ReadOptional(
+    const std::optional<std::string>& path, Uint16 uint16) {
+  if (!path) return std::nullopt;
+  absl::StatusOr<OwnedTensor> tensor = ReadNpy(*path, uint16);
+  if (!tensor.ok()) return tensor.status();
+  return *std::move(tensor);
+}
+
+absl::StatusOr<Operands> ReadOperands(const OperandFlags& flags) {
+  absl::StatusOr<OwnedTensor> input = ReadNpy(flags.input, flags.uint16());
+  if (!input.ok()) return input.status();
+  if (flags.bfloat16 && input->dtype() != DataType::kBfloat16) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flags.input, ": ", std::string(DataTypeName(input->dtype())),
+        ", expected uint16 because of --dtype bfloat16"));
+  }
+  absl::StatusOr<std::optional<OwnedTensor>> weight =
+      ReadOptional(flags.weight, flags.uint16());
+  if (!weight.ok()) return weight.status();
+  absl::StatusOr<std::optional<OwnedTensor>> mean =
+      ReadOptional(flags.mean, flags.uint16());
+  if (!mean.ok()) return mean.status();
+  absl::StatusOr<std::optional<OwnedTensor>> rstd =
+      ReadOptional(flags.rstd, flags.uint16());
+  if (!rstd.ok()) return rstd.status();
+  return Operands{*std::move(input), *std::move(weight), *std::move(mean),
+                  *std::move(rstd)};
+}
+
+std::optional<TensorView> ViewOf(const std::optional<OwnedTensor>& tensor) {
+  if (!tensor) return std::nullopt;
+  return tensor->view();
+}
+
+Shape StatisticsShape(const OperandFlags& flags, const Shape& input) {
+  if (input.rank() < 2) return {0, 0};
+  const std::int64_t channels = ChannelExtent(input, flags.layout);
+  return {input.extent(0),
+          std::clamp(flags.num_groups, std::int64_t{0}, channels)};
+}
+
+Shape ParameterShape(const OperandFlags& flags, const Shape& input,
+                     bool per_sample) {
+  if (input.rank() < 2) return {0};
+  const std::int64_t channels = ChannelExtent(input, flags.layout);
+  if (!per_sample) return {channels};
+  return {input.extent(0), channels};
+}
+
+}  // namespace groupnorm::cli
