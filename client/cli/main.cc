@@ -11,6 +11,7 @@
 #include "client/cli/forward_command.h"
 #include "client/cli/outcome.h"
 #include "client/cli/status_command.h"
+#include "client/cli/verify_command.h"
 #include "groupnorm/tune_process_memory.h"
 
 namespace {
@@ -37,6 +38,7 @@ Outcome Run(int argc, char** argv) {
   Outcome outcome;
   groupnorm::cli::AddForwardCommand(app, outcome);
   groupnorm::cli::AddBackwardCommand(app, outcome);
+  groupnorm::cli::AddVerifyCommand(app, outcome);
   groupnorm::cli::AddStatusCommand(app, outcome);
   try {
     app.parse(argc, argv);
