@@ -224,7 +224,7 @@ void AddVerifyCommand(CLI::App& app, Outcome& outcome) {
 Outcome OutcomeOf(const verify::Report& report) {
   if (report.ok()) return {};
   return {ExitCode::kExcess,
-          absl::StrFormat("%d of the server's numbers exceed their bounds",
+          absl::StrFormat("numbers of the server beyond their bounds: %d",
                           report.num_wrong())};
 }
 

@@ -51,9 +51,10 @@ At the ends of the number range
 output      dtype         values max error   max ulp error/bound  bound
 output      FLOAT32           10     1e-07       0.5         0.1  3 ulp of max(|v|, T)         ok
 
+max ulp: units in the last place of the value itself, however near to zero it is.
 error/bound: at most 1 is right; of 16-bit values, which are right or wrong, 0 is.
-v: the right value, T: its typical magnitude, as docs/math.md defines it; there too what
-Backward without statistics may add for its one rounding of the mean.
+v: the right value; T: its typical magnitude (docs/math.md). Backward without statistics may
+also miss by what the rounding of its mean brings.
 
 Not run:
   FLOAT16 mean 1e4: all values round to 10000 (2 cells)
@@ -77,9 +78,10 @@ TEST(VerifyReport, NamesTheFirstWrongValues) {
       R"(output      dtype         values max error   max ulp error/bound  bound
 grad_input  FLOAT32           90      0.25     4e+06       1e+06  3 ulp of max(|v|, T)         EXCEEDED
 
+max ulp: units in the last place of the value itself, however near to zero it is.
 error/bound: at most 1 is right; of 16-bit values, which are right or wrong, 0 is.
-v: the right value, T: its typical magnitude, as docs/math.md defines it; there too what
-Backward without statistics may add for its one rounding of the mean.
+v: the right value; T: its typical magnitude (docs/math.md). Backward without statistics may
+also miss by what the rounding of its mean brings.
 
 First wrong values:
 FLOAT32 somewhere:
