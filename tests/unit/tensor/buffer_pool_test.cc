@@ -158,6 +158,7 @@ TEST(BufferPoolTest, ServesManyThreads) {
   static constexpr std::size_t kRoom = 64 << 10;
   BufferPool pool(kRoom);
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&pool, thread] {
       const auto mark = static_cast<std::byte>(thread);
