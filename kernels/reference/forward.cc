@@ -9,6 +9,13 @@ namespace groupnorm::reference {
 
 namespace {
 
+struct Operands {
+  std::vector<double> x;
+  std::vector<double> weight;
+  std::vector<double> bias;
+  long double float64_tolerance = 0;
+};
+
 void AppendStatistics(const Statistics& statistics, bool given, DataType input,
                       ForwardExpected& expected) {
   const long double mean = statistics.mean();
@@ -28,54 +35,63 @@ void AppendStatistics(const Statistics& statistics, bool given, DataType input,
   expected.rstd.bound.push_back(rstd_bound);
 }
 
+// The outputs of one (sample, group).
+void OutputOfGroup(const GroupGeometry& geometry, std::int64_t n,
+                   std::int64_t g, const Statistics& statistics,
+                   const Operands& operands, Expected& output) {
+  const std::int64_t first = g * geometry.group_size();
+  const std::int64_t last = first + geometry.group_size();
+  RootMeanSquare rms_xhat;
+  for (std::int64_t c = first; c < last; ++c) {
+    for (std::int64_t s = 0; s < geometry.spatial; ++s) {
+      const std::size_t index = ElementIndex(geometry, n, c, s);
+      rms_xhat.Add(statistics.Normalize(operands.x[index]));
+    }
+  }
+  for (std::int64_t c = first; c < last; ++c) {
+    const long double weight = operands.weight[static_cast<std::size_t>(c)];
+    const long double bias = operands.bias[static_cast<std::size_t>(c)];
+    const long double typical =
+        std::fabs(weight) * rms_xhat.Get() + std::fabs(bias);
+    for (std::int64_t s = 0; s < geometry.spatial; ++s) {
+      const std::size_t index = ElementIndex(geometry, n, c, s);
+      const long double y =
+          statistics.Normalize(operands.x[index]) * weight + bias;
+      output.value[index] = y;
+      if (!std::isfinite(y)) continue;
+      output.bound[index] =
+          ErrorBound(output.dtype, std::max(std::fabs(y), typical),
+                     operands.float64_tolerance);
+    }
+  }
+}
+
 }  // namespace
 
 ForwardExpected Forward(const ForwardInputs& inputs) {
   const GroupGeometry& geometry = inputs.geometry;
-  const std::vector<double> x = ToDoubles(inputs.input);
-  const std::vector<double> weight =
-      ToDoublesOr(inputs.weight, geometry.channels, 1);
-  const std::vector<double> bias =
-      ToDoublesOr(inputs.bias, geometry.channels, 0);
-  const std::vector<Statistics> all_statistics =
-      GroupStatistics(geometry, inputs.epsilon, x, inputs.mean, inputs.rstd);
-  const bool given = inputs.mean.has_value();
   const DataType dtype = inputs.input.dtype;
+  const bool given = inputs.mean.has_value();
+  Operands operands;
+  operands.x = ToDoubles(inputs.input);
+  operands.float64_tolerance = Float64Tolerance(dtype, given);
+  const std::vector<Statistics> all_statistics = GroupStatistics(
+      geometry, inputs.epsilon, operands.x, inputs.mean, inputs.rstd);
 
   ForwardExpected expected;
-  expected.output = {dtype, std::vector<long double>(x.size()),
-                     std::vector<long double>(x.size())};
-  for (std::size_t i = 0; i < all_statistics.size(); ++i) {
-    const Statistics& statistics = all_statistics[i];
+  for (const Statistics& statistics : all_statistics) {
     AppendStatistics(statistics, given, dtype, expected);
+  }
+  expected.output = {dtype, std::vector<long double>(operands.x.size()),
+                     std::vector<long double>(operands.x.size())};
+  // Without values there may be more channels than memory.
+  if (operands.x.empty()) return expected;
+  operands.weight = ToDoublesOr(inputs.weight, geometry.channels, 1);
+  operands.bias = ToDoublesOr(inputs.bias, geometry.channels, 0);
+  for (std::size_t i = 0; i < all_statistics.size(); ++i) {
     const std::int64_t n = static_cast<std::int64_t>(i) / geometry.num_groups;
     const std::int64_t g = static_cast<std::int64_t>(i) % geometry.num_groups;
-    const std::int64_t first = g * geometry.group_size();
-    const std::int64_t last = first + geometry.group_size();
-
-    RootMeanSquare rms_xhat;
-    for (std::int64_t c = first; c < last; ++c) {
-      for (std::int64_t s = 0; s < geometry.spatial; ++s) {
-        rms_xhat.Add(statistics.Normalize(x[ElementIndex(geometry, n, c, s)]));
-      }
-    }
-    for (std::int64_t c = first; c < last; ++c) {
-      const long double weight_c = weight[static_cast<std::size_t>(c)];
-      const long double bias_c = bias[static_cast<std::size_t>(c)];
-      const long double typical =
-          std::fabs(weight_c) * rms_xhat.Get() + std::fabs(bias_c);
-      for (std::int64_t s = 0; s < geometry.spatial; ++s) {
-        const std::size_t index = ElementIndex(geometry, n, c, s);
-        const long double y =
-            statistics.Normalize(x[index]) * weight_c + bias_c;
-        expected.output.value[index] = y;
-        expected.output.bound[index] =
-            std::isfinite(y)
-                ? ErrorBound(dtype, std::max(std::fabs(y), typical),
-                             Float64Tolerance(dtype, given))
-                : 0;
-      }
-    }
+    OutputOfGroup(geometry, n, g, all_statistics[i], operands, expected.output);
   }
   return expected;
 }

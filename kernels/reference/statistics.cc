@@ -15,6 +15,7 @@ std::vector<double> ValuesOfGroup(const GroupGeometry& geometry,
                                   std::span<const double> input,
                                   std::int64_t sample, std::int64_t group) {
   std::vector<double> values;
+  if (geometry.spatial == 0) return values;  // However many channels there are.
   const std::int64_t first = group * geometry.group_size();
   for (std::int64_t c = first; c < first + geometry.group_size(); ++c) {
     for (std::int64_t s = 0; s < geometry.spatial; ++s) {
