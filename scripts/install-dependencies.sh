@@ -10,13 +10,14 @@ packages=(
   g++ cmake ninja-build ccache pkg-config
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libcli11-dev libspdlog-dev
+  libgtest-dev libgmock-dev nlohmann-json3-dev # the tests, which CMake looks for
   python3 python3-numpy python3-pil # the pictures of the demo
 )
 case "${1-}" in
   "") ;;
   --test)
     packages+=(
-      git libgtest-dev libgmock-dev nlohmann-json3-dev
+      git
       python3-mpmath python3-protobuf # the conformance vectors
       clang clang-format clang-tidy
     )
