@@ -10,13 +10,19 @@ namespace groupnorm::reference {
 
 namespace {
 
-constexpr long double kInfinity = std::numeric_limits<long double>::infinity();
+// The bound of a result that is not finite (see Expected). Certain is NaN from
+// a NaN operand, in any order of the operations; what comes of an infinite one
+// depends on the order.
+long double BoundIfNotFinite(bool certain) {
+  return certain ? 0 : std::numeric_limits<long double>::infinity();
+}
 
 // A sum over the values of one channel, with what its bound is made of.
 struct ChannelSum {
   long double value = 0;
   long double sum_of_squares = 0;
   long double mean_rounding = 0;
+  bool certain_if_not_finite = false;
 
   void Add(long double term) {
     value += term;
@@ -69,6 +75,7 @@ void GradInputOfGroup(const Problem& problem, std::int64_t n, std::int64_t g,
   long double sum_wdy = 0;
   long double sum_wdy_xhat = 0;
   RootMeanSquare rms_wdy;
+  bool has_nan_operand = std::isnan(group.mean()) || std::isnan(group.rstd);
   for (std::int64_t c = first; c < last; ++c) {
     for (std::int64_t s = 0; s < geometry.spatial; ++s) {
       const std::size_t index = ElementIndex(geometry, n, c, s);
@@ -78,6 +85,8 @@ void GradInputOfGroup(const Problem& problem, std::int64_t n, std::int64_t g,
       sum_wdy += wdy;
       sum_wdy_xhat += wdy * group.Normalize(problem.x[index]);
       rms_wdy.Add(wdy);
+      has_nan_operand =
+          has_nan_operand || std::isnan(wdy) || std::isnan(problem.x[index]);
     }
   }
   const auto count = static_cast<long double>(geometry.values_per_group());
@@ -107,7 +116,9 @@ void GradInputOfGroup(const Problem& problem, std::int64_t n, std::int64_t g,
                        Float64Tolerance(problem.dtype, problem.given)) +
             d * (1 + std::fabs(xhat)) * typical;
       } else {
-        grad_input.bound[index] = problem.frozen ? 0 : kInfinity;
+        // A frozen gradient is one product, the same in any order.
+        grad_input.bound[index] =
+            BoundIfNotFinite(problem.frozen || has_nan_operand);
       }
     }
   }
@@ -122,15 +133,20 @@ void AddChannel(const Problem& problem, std::int64_t n, std::int64_t c,
   for (std::int64_t s = 0; s < geometry.spatial; ++s) {
     const std::size_t index = ElementIndex(geometry, n, c, s);
     const long double dy = problem.dy[index];
-    dweight.Add(dy * group.Normalize(problem.x[index]));
+    const long double xhat = group.Normalize(problem.x[index]);
+    dweight.Add(dy * xhat);
+    dweight.certain_if_not_finite =
+        dweight.certain_if_not_finite || std::isnan(dy) ||
+        std::isnan(problem.x[index]) || std::isnan(group.mean()) ||
+        std::isnan(group.rstd);
     dweight.mean_rounding += d * std::fabs(dy);
     dbias.Add(dy);
+    dbias.certain_if_not_finite = true;  // A plain sum has only one result.
   }
 }
 
 Expected FromSums(const std::vector<ChannelSum>& sums, DataType dtype,
-                  long double float64_tolerance,
-                  long double bound_if_not_finite) {
+                  long double float64_tolerance) {
   Expected expected;
   expected.dtype = dtype;
   for (const ChannelSum& sum : sums) {
@@ -141,7 +157,7 @@ Expected FromSums(const std::vector<ChannelSum>& sums, DataType dtype,
         std::isfinite(sum.value)
             ? ErrorBound(dtype, magnitude, float64_tolerance) +
                   sum.mean_rounding
-            : bound_if_not_finite);
+            : BoundIfNotFinite(sum.certain_if_not_finite));
   }
   return expected;
 }
@@ -177,9 +193,8 @@ BackwardExpected Backward(const BackwardInputs& inputs) {
                               : inputs.weight             ? inputs.weight->dtype
                                                           : problem.dtype;
   const long double tolerance = Float64Tolerance(problem.dtype, problem.given);
-  expected.grad_weight = FromSums(dweight, sums_dtype, tolerance, kInfinity);
-  // A plain sum of grad_output: IEEE 754 says which infinity, in any order.
-  expected.grad_bias = FromSums(dbias, sums_dtype, tolerance, 0);
+  expected.grad_weight = FromSums(dweight, sums_dtype, tolerance);
+  expected.grad_bias = FromSums(dbias, sums_dtype, tolerance);
   return expected;
 }
 

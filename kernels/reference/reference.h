@@ -29,8 +29,8 @@ namespace groupnorm::reference {
 ///
 /// A value that is not finite has the bound 0 where IEEE 754 says which one it
 /// is: right is the same infinity, or any NaN. It has an infinite bound where
-/// that depends on the order of the operations (grad_input and grad_weight with
-/// infinities in the input): right is whatever is not finite.
+/// that depends on the order of the operations (in grad_input and grad_weight,
+/// where an infinity but no NaN takes part): right is whatever is not finite.
 struct Expected {
   DataType dtype = DataType::kFloat64;
   std::vector<long double> value;
@@ -76,7 +76,8 @@ struct BackwardExpected {
 /// All gradients, whichever were asked for. grad_input: element type and shape
 /// of the input. grad_weight, grad_bias: [channels] in the weight's element
 /// type, or the input's where there is no weight; per sample FLOAT64
-/// [batch, channels]. They exist without a weight.
+/// [batch, channels]. They exist without a weight. Takes memory in proportion
+/// to the channels even where the input has no elements.
 BackwardExpected Backward(const BackwardInputs& inputs);
 
 /// How an output compares with what it should be. The errors are infinite where

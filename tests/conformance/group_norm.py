@@ -101,6 +101,12 @@ def unit_in_last_place(dtype, value):
     return mpf(2) ** (exponent - (precision - 1))
 
 
+def bound_if_not_finite(operands):
+    """A NaN among the operands gives NaN in any order of the operations; what
+    comes of infinities depends on the order."""
+    return EXACT if any(mp.isnan(value) for value in operands) else INFINITY
+
+
 def error_bound(dtype, magnitude, problem):
     if dtype != "FLOAT64":
         return 3 * unit_in_last_place("FLOAT32", magnitude)
@@ -190,7 +196,9 @@ def grad_input(problem):
             value = sum(terms)
             output.values[i] = value
             if not is_finite(value):
-                output.bounds[i] = EXACT if problem.frozen else INFINITY
+                output.bounds[i] = EXACT if problem.frozen else (
+                    bound_if_not_finite([mean, r, *wdy.values(),
+                                         *(x[j] for _, j in group)]))
                 continue
             typical = max(abs(r) * rms, sum(abs(term) for term in terms))
             output.bounds[i] = error_bound(
@@ -212,12 +220,14 @@ def parameter_gradient(problem, of_weight):
     for row in samples:
         for c in range(problem.channels):
             value = squares = rounding = mpf(0)
+            operands = []
             for n in row:
                 mean, _, r = used_statistics(problem, x, n,
                                              c // problem.group_size)
                 d = mean_rounding(problem, mean, r)
                 for s in range(problem.spatial):
                     i = problem.index(n, c, s)
+                    operands += [mean, r, x[i], dy[i]]
                     term = dy[i] * (x[i] - mean) * r if of_weight else dy[i]
                     value += term
                     squares += term**2
@@ -228,7 +238,7 @@ def parameter_gradient(problem, of_weight):
                 magnitude = max(abs(value), mp.sqrt(squares))
                 bound = error_bound(dtype, magnitude, problem) + rounding
             else:
-                bound = INFINITY if of_weight else EXACT
+                bound = bound_if_not_finite(operands) if of_weight else EXACT
             output.bounds.append(bound)
     return output
 

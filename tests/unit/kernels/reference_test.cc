@@ -287,11 +287,28 @@ TEST(ReferenceBackward, KeepsNanInsideItsGroupAndItsChannels) {
       Backward(BackwardInputsOf(input, grad_output, 2, 1e-5));
   for (std::size_t i = 0; i < 8; ++i) {
     EXPECT_EQ(std::isnan(expected.grad_input.value[i]), i < 4) << i;
+    EXPECT_EQ(expected.grad_input.bound[i] == 0, i < 4) << i;
   }
   for (std::size_t c = 0; c < 4; ++c) {
     EXPECT_EQ(std::isnan(expected.grad_weight.value[c]), c < 2) << c;
     EXPECT_FALSE(std::isnan(expected.grad_bias.value[c])) << c;
   }
+}
+
+TEST(ReferenceBackward, LeavesOpenWhatComesOfAnInfiniteGradOutput) {
+  const OwnedTensor input = Float64({1, 2, 3}, {1, 2, 4, 1, 2, 4});
+  const OwnedTensor grad_output =
+      Float64({1, 2, 3}, {1, kInfinity, 2, 1, 2, 3});
+  const BackwardExpected expected =
+      Backward(BackwardInputsOf(input, grad_output, 2, 1e-5));
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(std::isfinite(expected.grad_input.value[i]), i >= 3) << i;
+    EXPECT_EQ(std::isfinite(expected.grad_input.bound[i]), i >= 3) << i;
+  }
+  EXPECT_EQ(expected.grad_weight.bound[0], kInfinity);
+  // A plain sum has only one result.
+  EXPECT_EQ(expected.grad_bias.value[0], kInfinity);
+  EXPECT_EQ(expected.grad_bias.bound[0], 0);
 }
 
 TEST(ReferenceBackward, AllowsForTheRoundingOfAComputedMeanOnly) {
