@@ -10,7 +10,7 @@ namespace groupnorm::verify {
 
 namespace {
 
-constexpr std::size_t kMaxDescribed = 5;
+constexpr std::size_t kMaxDescribed = 6;
 
 // The bound of an output in words; docs/math.md has the formulas.
 std::string_view BoundInWords(Output output, DataType dtype) {
@@ -71,6 +71,10 @@ void Report::Add(std::string_view description, bool ordinary,
     const reference::Comparison& comparison = check.comparison;
     Row& row = rows_[{!ordinary, check.output, check.dtype}];
     const auto num_wrong = static_cast<std::int64_t>(comparison.num_wrong);
+    if (row.num_wrong == 0 && num_wrong > 0 &&
+        first_wrong_.size() < kMaxDescribed) {
+      first_wrong_.push_back(DescribeWrong(description, check));
+    }
     row.num_values += check.num_values;
     row.num_wrong += num_wrong;
     row.max_absolute_error =
@@ -80,9 +84,6 @@ void Report::Add(std::string_view description, bool ordinary,
         std::max(row.max_bound_ratio, comparison.max_bound_ratio);
     num_values_ += check.num_values;
     num_wrong_ += num_wrong;
-    if (!comparison.ok() && first_wrong_.size() < kMaxDescribed) {
-      first_wrong_.push_back(DescribeWrong(description, check));
-    }
   }
 }
 
@@ -148,7 +149,7 @@ void Report::AppendNotRun(std::string& text) const {
 }
 
 void Report::AppendVerdict(std::string& text) const {
-  if (!first_wrong_.empty()) text += "\nFirst wrong values:\n";
+  if (!first_wrong_.empty()) text += "\nFirst wrong value of each row:\n";
   for (const std::string& wrong : first_wrong_) text += wrong;
   // Each problem is a Forward and a Backward.
   absl::StrAppendFormat(

@@ -31,9 +31,9 @@ class Report {
   /// Numbers beyond their bounds.
   std::int64_t num_wrong() const { return num_wrong_; }
 
-  /// The tables, the cells that were not run, the first wrong numbers and, as
-  /// last line, the verdict. Lines of less than 100 columns, except where a
-  /// description is longer.
+  /// The tables, the cells that were not run, the first wrong number of each
+  /// row (of six at most) and, as last line, the verdict. Lines of less than
+  /// 100 columns, except where a description is longer.
   std::string ToString() const;
 
  private:
@@ -64,7 +64,7 @@ class Report {
 
   std::map<RowKey, Row> rows_;
   std::vector<NotRun> not_run_;
-  std::vector<std::string> first_wrong_;  // The first few, described.
+  std::vector<std::string> first_wrong_;  // Of the first few wrong rows.
   std::int64_t num_problems_ = 0;
   std::int64_t num_values_ = 0;
   std::int64_t num_wrong_ = 0;
