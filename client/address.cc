@@ -62,10 +62,11 @@ absl::Status ValidateAddress(const std::string& address) {
 }
 
 bool IsLoopback(const std::string& address) {
-  return absl::StartsWith(address, kUnixPrefix) ||
-         absl::StartsWith(address, "localhost:") ||
-         absl::StartsWith(address, "127.") ||
-         absl::StartsWith(address, "[::1]:");
+  if (absl::StartsWith(address, kUnixPrefix)) return true;
+  const std::string host = address.substr(0, address.rfind(':'));
+  return host == "localhost" || host == "[::1]" ||
+         (absl::StartsWith(host, "127.") &&
+          host.find_first_not_of("0123456789.") == std::string::npos);
 }
 
 }  // namespace groupnorm

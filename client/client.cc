@@ -82,27 +82,30 @@ class CallLimit {
   absl::Time deadline_;
 };
 
+/// Whether a text is the server's own: those of the two codes below start so.
+/// gRPC itself does not tell where a status was made.
+bool IsFromServer(const std::string& text) {
+  return absl::StartsWith(text, "server: ") ||
+         absl::StartsWith(text, "deadline: ");
+}
+
 /// The one conversion of gRPC's statuses. Texts of the server pass unchanged;
 /// those that gRPC makes up where no answer came do not say whose it was.
 absl::Status ToAbslStatus(const grpc::Status& status,
-                          const grpc::ClientContext& context,
                           const std::string& address, const CallLimit& limit) {
-  if (status.ok()) return absl::OkStatus();
   // absl's codes are gRPC's.
   const auto code = static_cast<absl::StatusCode>(status.error_code());
-  // The only place where gRPC tells whether a status came from the other end.
-  const bool from_server =
-      absl::StrContains(context.debug_error_string(), "received from peer");
-  if (!from_server && code == absl::StatusCode::kDeadlineExceeded) {
+  const std::string text = status.error_message();
+  if (code == absl::StatusCode::kDeadlineExceeded && !IsFromServer(text)) {
     return absl::Status(code,
                         absl::StrCat("no answer from ", address, " within ",
                                      absl::FormatDuration(limit.timeout())));
   }
-  if (!from_server && code == absl::StatusCode::kUnavailable) {
-    return absl::Status(code, absl::StrCat("no answer from ", address, ": ",
-                                           status.error_message()));
+  if (code == absl::StatusCode::kUnavailable && !IsFromServer(text)) {
+    return absl::Status(code,
+                        absl::StrCat("no answer from ", address, ": ", text));
   }
-  return absl::Status(code, status.error_message());
+  return absl::Status(code, text);
 }
 
 /// Refuses what would crash or overflow while the request is encoded.
@@ -298,7 +301,7 @@ absl::StatusOr<grpc::ByteBuffer> Client::Impl::Call(
   bool ok = false;
   queue.Next(&tag, &ok);  // The deadline bounds it.
   if (!status.ok()) {
-    return ToAbslStatus(status, context, options.address, limit);
+    return ToAbslStatus(status, options.address, limit);
   }
   return response;
 }

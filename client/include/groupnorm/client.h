@@ -39,11 +39,13 @@ struct StatisticsView {
 struct ForwardArguments {
   TensorView input;  ///< (N, C, *), or (N, *, C) with kChannelsLast.
   std::int64_t num_groups = 0;
-  std::optional<double> epsilon;  ///< Unset: the contract's 1e-5.
+  std::optional<double> epsilon =
+      std::nullopt;  ///< Unset: the contract's 1e-5.
   Layout layout = Layout::kChannelsFirst;
-  std::optional<TensorView> weight;          ///< [C]; unset: ones.
-  std::optional<TensorView> bias;            ///< [C]; unset: zeros.
-  std::optional<StatisticsView> statistics;  ///< Unset: computed from input.
+  std::optional<TensorView> weight = std::nullopt;  ///< [C]; unset: ones.
+  std::optional<TensorView> bias = std::nullopt;    ///< [C]; unset: zeros.
+  std::optional<StatisticsView> statistics =
+      std::nullopt;  ///< Unset: computed from input.
 };
 
 /// Where Client::Forward writes to; null: not wanted. Nothing here may overlap
@@ -61,10 +63,11 @@ struct BackwardArguments {
   TensorView grad_output;  ///< Element type and shape of input.
   TensorView input;        ///< As for Forward.
   std::int64_t num_groups = 0;
-  std::optional<double> epsilon;
+  std::optional<double> epsilon = std::nullopt;
   Layout layout = Layout::kChannelsFirst;
-  std::optional<TensorView> weight;
-  std::optional<StatisticsView> statistics;  ///< Unset: computed from input.
+  std::optional<TensorView> weight = std::nullopt;
+  std::optional<StatisticsView> statistics =
+      std::nullopt;                   ///< Unset: computed from input.
   bool frozen_statistics = false;     ///< Statistics are constants; needs some.
   bool per_sample_gradients = false;  ///< Not summed over the samples.
 };
@@ -86,7 +89,7 @@ struct ServerInfo {
   std::vector<DataType> dtypes;  ///< Those that this client knows.
   int workers = 0;
   std::string simd_target;
-  absl::Duration uptime;
+  absl::Duration uptime;  ///< In whole seconds.
 };
 
 /// A client of one groupnorm server.

@@ -1,0 +1,35 @@
+#include "groupnorm/tune_process_memory.h"
+
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <cstdlib>
+
+namespace groupnorm {
+namespace {
+
+// The sanitizers bring an allocator of their own, which has no such settings.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define GROUPNORM_OWN_ALLOCATOR 1
+#else
+#define GROUPNORM_OWN_ALLOCATOR 0
+#endif
+
+constexpr std::size_t kLarge = 128 << 20;
+
+TEST(TuneProcessMemory, KeepsLargeBlocksInTheHeap) {
+  TuneProcessMemory();
+  if (GROUPNORM_OWN_ALLOCATOR) GTEST_SKIP() << "not glibc's allocator";
+  const std::size_t mapped = mallinfo2().hblks;
+  void* const block = std::malloc(kLarge);
+  ASSERT_NE(block, nullptr);
+  EXPECT_EQ(mallinfo2().hblks, mapped);
+  const std::size_t heap = mallinfo2().arena;
+  std::free(block);
+  // Not returned: it stays in the heap, free for the next one.
+  EXPECT_EQ(mallinfo2().arena, heap);
+  EXPECT_GE(mallinfo2().fordblks, kLarge);
+}
+
+}  // namespace
+}  // namespace groupnorm
