@@ -91,6 +91,22 @@ Moments BlockMoments(const T* input, const Block& block) {
   return MomentsFromSums(count, pivot, sums);
 }
 
+/// The statistics of a (sample, group): those of its blocks' moments, which
+/// `moments_of(index)` gives, merged in their order.
+template <typename MomentsOf>
+Statistics MergeBlocks(const Blocks& blocks, std::int64_t sample,
+                       std::int64_t group, double epsilon,
+                       MomentsOf moments_of) {
+  Moments moments = moments_of(0);
+  std::int64_t count = blocks.OfGroup(sample, group, 0).count();
+  for (std::int64_t i = 1; i < blocks.per_group(); ++i) {
+    const std::int64_t block_count = blocks.OfGroup(sample, group, i).count();
+    moments = Merge(count, moments, block_count, moments_of(i));
+    count += block_count;
+  }
+  return StatisticsFromMoments(count, moments, epsilon);
+}
+
 }  // namespace groupnorm
 
 #endif  // GROUPNORM_KERNELS_BLOCK_MOMENTS_H_

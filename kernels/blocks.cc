@@ -1,14 +1,8 @@
 #include "kernels/blocks.h"
 
+#include "kernels/partition.h"
+
 namespace groupnorm {
-
-namespace {
-
-std::int64_t CeilDivide(std::int64_t a, std::int64_t b) {
-  return a / b + (a % b != 0 ? 1 : 0);
-}
-
-}  // namespace
 
 Blocks::Blocks(const GroupGeometry& geometry)
     : geometry_(geometry),

@@ -1,13 +1,16 @@
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kernels/block_moments.h"
 #include "kernels/blocks.h"
 #include "kernels/fill.h"
+#include "kernels/forward_plan.h"
 #include "kernels/group_norm.h"
 #include "kernels/moments.h"
 #include "kernels/multiply_add.h"
@@ -19,72 +22,6 @@ namespace groupnorm {
 
 namespace {
 
-// Elements of a task that normalises whole groups.
-constexpr std::int64_t kTaskElements = 65536;
-
-// How one (sample, group) is normalised.
-struct Normalizer {
-  Statistics statistics;
-  bool in_single = false;  // In float32 arithmetic.
-};
-
-// The order of the phases. Groups of one block take a single phase, so that
-// they are normalised while they are in cache; larger ones are cut into blocks.
-enum class Stage { kWholeGroups, kBlockMoments, kNormalizers, kOutput };
-
-struct Plan {
-  explicit Plan(const ForwardProblem& problem)
-      : blocks(problem.geometry),
-        num_groups(problem.geometry.batch * problem.geometry.num_groups) {
-    const std::int64_t blocks_bytes = static_cast<std::int64_t>(
-        sizeof(Normalizer) +
-        sizeof(Moments) * static_cast<std::size_t>(blocks.per_group()));
-    const std::int64_t group_bytes =
-        problem.geometry.values_per_group() *
-        static_cast<std::int64_t>(ElementSize(problem.dtype));
-    // Narrow groups in channels last may have blocks of a few values.
-    constexpr std::int64_t kMinInputToScratch = 64;
-    cut = blocks.per_group() > 1 &&
-          blocks_bytes <= group_bytes / kMinInputToScratch;
-    if (!cut) {
-      stages = {Stage::kWholeGroups};
-    } else if (problem.statistics_given) {
-      stages = {Stage::kNormalizers, Stage::kOutput};
-    } else {
-      stages = {Stage::kBlockMoments, Stage::kNormalizers, Stage::kOutput};
-    }
-    // A run of groups in channels last is a run of channels, which should
-    // fill cache lines.
-    constexpr std::int64_t kMinRunChannels = 16;
-    const GroupGeometry& geometry = problem.geometry;
-    group_runs =
-        Runs(num_groups, std::max(kTaskElements / geometry.values_per_group(),
-                                  geometry.layout == Layout::kChannelsLast
-                                      ? kMinRunChannels / geometry.group_size()
-                                      : 1));
-    block_runs = Runs(
-        num_groups * blocks.per_group(),
-        kTaskElements / (geometry.values_per_group() / blocks.per_group() + 1));
-  }
-
-  // Takes the scratch memory that the plan needs.
-  void TakeScratch(ScratchLayout& scratch, bool statistics_given) {
-    if (!cut) return;
-    normalizers = scratch.Take<Normalizer>(num_groups);
-    if (statistics_given) return;
-    moments = scratch.Take<Moments>(num_groups * blocks.per_group());
-  }
-
-  Blocks blocks;
-  std::int64_t num_groups;  // Of all samples.
-  bool cut = false;
-  std::vector<Stage> stages;
-  Runs group_runs;
-  Runs block_runs;
-  Normalizer* normalizers = nullptr;  // [batch, num_groups]
-  Moments* moments = nullptr;         // [batch, num_groups, blocks]
-};
-
 template <typename T>
 class ForwardComputation final : public Computation {
  public:
@@ -95,109 +32,87 @@ class ForwardComputation final : public Computation {
         input_(reinterpret_cast<const T*>(operands.input)),
         output_(reinterpret_cast<T*>(operands.output)),
         plan_(problem) {
-    ScratchLayout scratch(operands.scratch);
-    plan_.TakeScratch(scratch, problem.statistics_given);
+    ScratchLayout layout(operands.scratch);
+    scratch_ = plan_.TakeScratch(layout);
   }
 
-  std::int64_t num_phases() const override {
-    return static_cast<std::int64_t>(plan_.stages.size());
-  }
+  std::int64_t num_phases() const override { return plan_.num_stages(); }
 
   std::int64_t num_tasks(std::int64_t phase) const override {
-    return RunsOf(phase).num_tasks();
+    return plan_.runs(phase).num_tasks();
   }
 
   void RunTask(std::int64_t phase, std::int64_t task) override {
-    const Runs& runs = RunsOf(phase);
-    const std::int64_t per_group = plan_.blocks.per_group();
+    const Runs& runs = plan_.runs(phase);
     for (std::int64_t i = runs.begin(task); i < runs.end(task); ++i) {
-      switch (plan_.stages[static_cast<std::size_t>(phase)]) {
-        case Stage::kWholeGroups:
-          WholeGroup(i);
-          break;
-        case Stage::kBlockMoments:
-          plan_.moments[i] =
-              BlockMoments(input_, BlockOf(i / per_group, i % per_group));
-          break;
-        case Stage::kNormalizers:
-          plan_.normalizers[i] =
-              problem_.statistics_given
-                  ? NormalizerOf(i, GivenStatistics(i))
-                  : NormalizerOf(i, MergedStatistics(i, [&](std::int64_t b) {
-                                   return plan_.moments[i * per_group + b];
-                                 }));
-          break;
-        case Stage::kOutput:
-          NormalizeBlock(plan_.normalizers[i / per_group],
-                         BlockOf(i / per_group, i % per_group));
-          break;
-      }
+      RunStage(plan_.stage(phase), i);
     }
   }
 
  private:
-  const Runs& RunsOf(std::int64_t phase) const {
-    switch (plan_.stages[static_cast<std::size_t>(phase)]) {
-      case Stage::kBlockMoments:
-      case Stage::kOutput:
-        return plan_.block_runs;
-      case Stage::kWholeGroups:
-      case Stage::kNormalizers:
+  // `i` counts the groups of all samples, or their blocks.
+  void RunStage(ForwardStage stage, std::int64_t i) {
+    const std::int64_t per_group = plan_.blocks().per_group();
+    switch (stage) {
+      case ForwardStage::kWholeGroups:
+        WholeGroup(i);
+        break;
+      case ForwardStage::kBlockMoments:
+        scratch_.moments[i] =
+            BlockMoments(input_, BlockOf(i / per_group, i % per_group));
+        break;
+      case ForwardStage::kNormalizers:
+        scratch_.normalizers[i] = NormalizerOf(i, [&](std::int64_t index) {
+          return scratch_.moments[i * per_group + index];
+        });
+        break;
+      case ForwardStage::kOutput:
+        NormalizeBlock(scratch_.normalizers[i / per_group],
+                       BlockOf(i / per_group, i % per_group));
         break;
     }
-    return plan_.group_runs;
   }
 
-  // `i` counts the groups of all samples.
   Block BlockOf(std::int64_t i, std::int64_t index) const {
     const std::int64_t num_groups = problem_.geometry.num_groups;
-    return plan_.blocks.OfGroup(i / num_groups, i % num_groups, index);
+    return plan_.blocks().OfGroup(i / num_groups, i % num_groups, index);
   }
 
   void WholeGroup(std::int64_t i) {
-    const Normalizer normalizer =
-        NormalizerOf(i, problem_.statistics_given
-                            ? GivenStatistics(i)
-                            : MergedStatistics(i, [&](std::int64_t b) {
-                                return BlockMoments(input_, BlockOf(i, b));
-                              }));
-    for (std::int64_t b = 0; b < plan_.blocks.per_group(); ++b) {
-      NormalizeBlock(normalizer, BlockOf(i, b));
+    const Normalizer normalizer = NormalizerOf(i, [&](std::int64_t index) {
+      return BlockMoments(input_, BlockOf(i, index));
+    });
+    for (std::int64_t index = 0; index < plan_.blocks().per_group(); ++index) {
+      NormalizeBlock(normalizer, BlockOf(i, index));
     }
   }
 
-  Statistics GivenStatistics(std::int64_t i) const {
-    return {operands_.mean[i], 0, operands_.rstd[i]};
-  }
-
-  // Merges the moments of the group's blocks, in their order.
+  // Takes the given statistics, or computes and returns them to the caller.
   template <typename MomentsOf>
-  Statistics MergedStatistics(std::int64_t i, MomentsOf moments_of) const {
-    Moments moments = moments_of(0);
-    std::int64_t count = BlockOf(i, 0).count();
-    for (std::int64_t b = 1; b < plan_.blocks.per_group(); ++b) {
-      const std::int64_t block_count = BlockOf(i, b).count();
-      moments = Merge(count, moments, block_count, moments_of(b));
-      count += block_count;
+  Normalizer NormalizerOf(std::int64_t i, MomentsOf moments_of) const {
+    const std::int64_t num_groups = problem_.geometry.num_groups;
+    Statistics statistics;
+    if (problem_.statistics_given) {
+      statistics = {operands_.mean[i], 0, operands_.rstd[i]};
+    } else {
+      statistics = MergeBlocks(plan_.blocks(), i / num_groups, i % num_groups,
+                               problem_.epsilon, moments_of);
+      operands_.mean[i] = statistics.mean;
+      operands_.rstd[i] = statistics.rstd;
     }
-    const Statistics statistics =
-        StatisticsFromMoments(count, moments, problem_.epsilon);
-    operands_.mean[i] = statistics.mean;
-    operands_.rstd[i] = statistics.rstd;
-    return statistics;
+    return {statistics, IsInSingle(statistics, i % num_groups)};
   }
 
-  Normalizer NormalizerOf(std::int64_t i, const Statistics& statistics) const {
-    bool in_single = !std::is_same_v<T, double> &&
-                     IsSingleMean(statistics.mean) &&
-                     IsSingleFactor(statistics.rstd);
-    const std::int64_t group_size = problem_.geometry.group_size();
-    const double* weight =
-        operands_.weight + i % problem_.geometry.num_groups * group_size;
-    for (std::int64_t c = 0; in_single && c < group_size; ++c) {
-      in_single = IsSingleFactorOrZero(statistics.rstd * weight[c]);
+  bool IsInSingle(const Statistics& statistics, std::int64_t group) const {
+    if (std::is_same_v<T, double>) return false;
+    if (!IsSingleMean(statistics.mean) || !IsSingleFactor(statistics.rstd)) {
+      return false;
     }
-    return {statistics, in_single};
+    const std::int64_t group_size = problem_.geometry.group_size();
+    const double* weight = operands_.weight + group * group_size;
+    return std::all_of(weight, weight + group_size, [&](double w) {
+      return IsSingleFactorOrZero(statistics.rstd * w);
+    });
   }
 
   void NormalizeBlock(const Normalizer& normalizer, const Block& block) {
@@ -253,16 +168,17 @@ class ForwardComputation final : public Computation {
   ForwardOperands operands_;
   const T* input_;
   T* output_;
-  Plan plan_;
+  ForwardPlan plan_;
+  ForwardPlan::Scratch scratch_;
 };
 
 }  // namespace
 
 std::size_t ForwardScratchBytes(const ForwardProblem& problem) {
   if (problem.geometry.num_elements() == 0) return 0;
-  ScratchLayout scratch(nullptr);
-  Plan(problem).TakeScratch(scratch, problem.statistics_given);
-  return scratch.size_bytes();
+  ScratchLayout layout(nullptr);
+  ForwardPlan(problem).TakeScratch(layout);
+  return layout.size_bytes();
 }
 
 std::unique_ptr<Computation> MakeForward(const ForwardProblem& problem,

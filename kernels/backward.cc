@@ -1,0 +1,483 @@
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "kernels/backward_plan.h"
+#include "kernels/block_moments.h"
+#include "kernels/blocks.h"
+#include "kernels/fill.h"
+#include "kernels/group_norm.h"
+#include "kernels/lane_sums.h"
+#include "kernels/moments.h"
+#include "kernels/multiply_add.h"
+#include "kernels/partition.h"
+#include "kernels/single.h"
+#include "tensor/element.h"
+
+namespace groupnorm {
+
+namespace {
+
+// The coefficients of dx = a dy + b (x - mean) + k that a group shares, before
+// they are rounded to float32.
+struct InputCoefficients {
+  explicit InputCoefficients(const GroupGradient& group)
+      : mean_hi(static_cast<float>(group.statistics.mean)) {
+    const double r = group.statistics.rstd;
+    x = -(r * r * r) * group.mean_wdy_d;
+    // Of x - mean_hi: what mean_hi leaves of the mean goes into the constant.
+    const double mean_lo = group.statistics.mean - mean_hi;
+    constant = MulAdd(-x, mean_lo, -r * group.mean_wdy);
+  }
+
+  float mean_hi;
+  double x;
+  double constant;
+};
+
+template <typename T>
+class BackwardComputation final : public Computation {
+ public:
+  BackwardComputation(const BackwardProblem& problem,
+                      const BackwardOperands& operands)
+      : problem_(problem),
+        geometry_(problem.geometry),
+        operands_(operands),
+        x_(reinterpret_cast<const T*>(operands.input)),
+        dy_(reinterpret_cast<const T*>(operands.grad_output)),
+        dx_(reinterpret_cast<T*>(operands.grad_input)),
+        plan_(problem) {
+    ScratchLayout layout(operands.scratch);
+    scratch_ = plan_.TakeScratch(layout);
+  }
+
+  std::int64_t num_phases() const override { return plan_.num_phases(); }
+
+  std::int64_t num_tasks(std::int64_t phase) const override {
+    return plan_.runs(phase).num_tasks();
+  }
+
+  void RunTask(std::int64_t phase, std::int64_t task) override {
+    const Runs runs = plan_.runs(phase);
+    const BackwardPlan::Window window = plan_.window(phase);
+    if (plan_.stage(phase) == BackwardStage::kFold) {
+      Fold(window, runs.begin(task), runs.end(task));
+      return;
+    }
+    for (std::int64_t i = runs.begin(task); i < runs.end(task); ++i) {
+      RunStage(plan_.stage(phase), window.first, i);
+    }
+  }
+
+ private:
+  // A (sample, group), or a (sample, channel): `slot` is its place in arrays of
+  // the window's samples.
+  struct Place {
+    std::int64_t sample;
+    std::int64_t index;
+    std::int64_t slot;
+  };
+
+  static Place PlaceOf(std::int64_t first_sample, std::int64_t slot,
+                       std::int64_t per_sample) {
+    return {first_sample + slot / per_sample, slot % per_sample, slot};
+  }
+
+  // `i` counts what the stage works on, over the window's samples.
+  void RunStage(BackwardStage stage, std::int64_t first_sample,
+                std::int64_t i) {
+    const std::int64_t group_blocks = plan_.blocks().per_group();
+    const std::int64_t channel_blocks = plan_.blocks().per_channel();
+    const auto group = [&](std::int64_t slot) {
+      return PlaceOf(first_sample, slot, geometry_.num_groups);
+    };
+    const auto channels = [&](std::int64_t slot) {
+      return PlaceOf(first_sample, slot, plan_.sums_per_sample());
+    };
+    switch (stage) {
+      case BackwardStage::kWholeGroups:
+        WholeGroup(group(i));
+        break;
+      case BackwardStage::kBlockMoments:
+        scratch_.moments[i] = BlockMoments(
+            x_, BlockOf(group(i / group_blocks), i % group_blocks));
+        break;
+      case BackwardStage::kStatistics:
+        scratch_.statistics[i] =
+            ComputeStatistics(group(i), [&](std::int64_t index) {
+              return scratch_.moments[i * group_blocks + index];
+            });
+        break;
+      case BackwardStage::kChannelSums:
+        StoreChannelSums(channels(i));
+        break;
+      case BackwardStage::kChannelBlockSums:
+        StoreChannelBlockSums(channels(i / channel_blocks), i % channel_blocks);
+        break;
+      case BackwardStage::kMergedSums:
+        scratch_.sums[i] = MergeSums(scratch_.block_sums + i * channel_blocks);
+        break;
+      case BackwardStage::kGroupGradients:
+        GradientsFromSums(group(i));
+        break;
+      case BackwardStage::kGradInput:
+        GradInputOfBlock(scratch_.groups[i / group_blocks],
+                         BlockOf(group(i / group_blocks), i % group_blocks));
+        break;
+      case BackwardStage::kFold:
+        break;
+    }
+  }
+
+  Block BlockOf(const Place& group, std::int64_t index) const {
+    return plan_.blocks().OfGroup(group.sample, group.index, index);
+  }
+
+  // The mean is rounded to one double, as Forward returns it.
+  template <typename MomentsOf>
+  Statistics ComputeStatistics(const Place& group, MomentsOf moments_of) const {
+    Statistics statistics =
+        MergeBlocks(plan_.blocks(), group.sample, group.index, problem_.epsilon,
+                    moments_of);
+    statistics.mean_lo = 0;
+    return statistics;
+  }
+
+  Statistics StatisticsOf(const Place& group) const {
+    if (!problem_.statistics_given) return scratch_.statistics[group.slot];
+    const std::int64_t i = group.sample * geometry_.num_groups + group.index;
+    return {operands_.mean[i], 0, operands_.rstd[i]};
+  }
+
+  void WholeGroup(const Place& group) {
+    Statistics statistics;
+    if (problem_.statistics_given) {
+      statistics = StatisticsOf(group);
+    } else {
+      statistics = ComputeStatistics(group, [&](std::int64_t index) {
+        return BlockMoments(x_, BlockOf(group, index));
+      });
+      if (plan_.folds()) scratch_.statistics[group.slot] = statistics;
+    }
+    const std::int64_t first_slot = group.slot * geometry_.group_size();
+    const GroupGradient gradient = GradientOf(
+        group, statistics,
+        [&](std::int64_t channel, int num_channels, SumPair* sums) {
+          SumChannels(group.sample, channel, num_channels, statistics.mean,
+                      sums);
+          if (!plan_.folds()) return;
+          const std::int64_t slot =
+              first_slot + channel - group.index * geometry_.group_size();
+          std::copy_n(sums, num_channels, scratch_.sums + slot);
+        });
+    if (!problem_.want_grad_input) return;
+    for (std::int64_t i = 0; i < plan_.blocks().per_group(); ++i) {
+      GradInputOfBlock(gradient, BlockOf(group, i));
+    }
+  }
+
+  void GradientsFromSums(const Place& group) {
+    const SumPair* sample_sums =
+        scratch_.sums + group.slot / geometry_.num_groups * geometry_.channels;
+    scratch_.groups[group.slot] =
+        GradientOf(group, StatisticsOf(group),
+                   [&](std::int64_t channel, int num_channels, SumPair* sums) {
+                     std::copy_n(sample_sums + channel, num_channels, sums);
+                   });
+  }
+
+  // Adds up the sums of the group's channels, which `sums_of(channel,
+  // num_channels, sums)` gives, in their order.
+  template <typename SumsOf>
+  GroupGradient GradientOf(const Place& group, const Statistics& statistics,
+                           SumsOf sums_of) {
+    GroupGradient gradient;
+    gradient.statistics = statistics;
+    if (plan_.sums()) {
+      const std::int64_t first = group.index * geometry_.group_size();
+      const std::int64_t end = first + geometry_.group_size();
+      RunSum group_sum(geometry_.group_size());
+      for (std::int64_t c = first; c < end; c += kMaxColumns) {
+        const auto num_channels =
+            static_cast<int>(std::min<std::int64_t>(kMaxColumns, end - c));
+        SumPair sums[kMaxColumns];
+        sums_of(c, num_channels, sums);
+        for (int i = 0; i < num_channels; ++i) {
+          const double w = operands_.weight[c + i];
+          group_sum.Add([&](double& ds, double& db) {
+            ds = MulAdd(w, sums[i].first, ds);
+            db = MulAdd(w, sums[i].second, db);
+          });
+          if (problem_.per_sample_gradients) {
+            StoreSampleGradients(group.sample * geometry_.channels + c + i,
+                                 statistics.rstd, sums[i]);
+          }
+        }
+      }
+      const SumPair total = group_sum.Total();
+      const auto m = static_cast<double>(geometry_.values_per_group());
+      gradient.mean_wdy_d = total.first / m;
+      gradient.mean_wdy = total.second / m;
+    }
+    gradient.in_single = IsInSingle(gradient, group.index);
+    return gradient;
+  }
+
+  void StoreSampleGradients(std::int64_t i, double rstd, SumPair sums) {
+    if (problem_.want_grad_weight) operands_.grad_weight[i] = rstd * sums.first;
+    if (problem_.want_grad_bias) operands_.grad_bias[i] = sums.second;
+  }
+
+  bool IsInSingle(const GroupGradient& gradient, std::int64_t group) const {
+    if (std::is_same_v<T, double> || !problem_.want_grad_input) return false;
+    const Statistics& statistics = gradient.statistics;
+    if (!IsSingleMean(statistics.mean) || !IsSingleFactor(statistics.rstd)) {
+      return false;
+    }
+    if (!problem_.frozen_statistics) {
+      const InputCoefficients coefficients(gradient);
+      if (!IsSingleFactorOrZero(coefficients.x) ||
+          !IsSingleFactorOrZero(coefficients.constant)) {
+        return false;
+      }
+    }
+    const std::int64_t group_size = geometry_.group_size();
+    const double* weight = operands_.weight + group * group_size;
+    return std::all_of(weight, weight + group_size, [&](double w) {
+      return IsSingleFactorOrZero(statistics.rstd * w);
+    });
+  }
+
+  // Sums of dy (x - mean) and of dy over the index-th blocks of some channels.
+  void SumChannelBlocks(std::int64_t sample, std::int64_t channel,
+                        int num_channels, std::int64_t index, double mean,
+                        SumPair* sums) const {
+    const auto add = [&](std::int64_t i, double& ds, double& db) {
+      const double dy = ToDouble(dy_[i]);
+      ds = MulAdd(dy, ToDouble(x_[i]) - mean, ds);
+      db += dy;
+    };
+    if (geometry_.layout == Layout::kChannelsLast) {
+      const Block block =
+          plan_.blocks().OfChannels(sample, channel, num_channels, index);
+      SumRows(
+          block.rows, num_channels,
+          [&](std::int64_t row, int column, double& ds, double& db) {
+            add(block.offset + row * block.stride + column, ds, db);
+          },
+          sums);
+      return;
+    }
+    for (int c = 0; c < num_channels; ++c) {
+      const Block block =
+          plan_.blocks().OfChannels(sample, channel + c, 1, index);
+      sums[c] =
+          SumRun(block.width, [&](std::int64_t i, double& ds, double& db) {
+            add(block.offset + i, ds, db);
+          });
+    }
+  }
+
+  // The same over all blocks, added in their order.
+  void SumChannels(std::int64_t sample, std::int64_t channel, int num_channels,
+                   double mean, SumPair* sums) const {
+    CompensatedSum ds[kMaxColumns];
+    CompensatedSum db[kMaxColumns];
+    for (std::int64_t i = 0; i < plan_.blocks().per_channel(); ++i) {
+      SumChannelBlocks(sample, channel, num_channels, i, mean, sums);
+      for (int c = 0; c < num_channels; ++c) {
+        ds[c].Add(sums[c].first);
+        db[c].Add(sums[c].second);
+      }
+    }
+    for (int c = 0; c < num_channels; ++c) {
+      sums[c] = {ds[c].value(), db[c].value()};
+    }
+  }
+
+  SumPair MergeSums(const SumPair* block_sums) const {
+    CompensatedSum ds;
+    CompensatedSum db;
+    for (std::int64_t i = 0; i < plan_.blocks().per_channel(); ++i) {
+      ds.Add(block_sums[i].first);
+      db.Add(block_sums[i].second);
+    }
+    return {ds.value(), db.value()};
+  }
+
+  // Calls `sum(channel, num_channels, mean, slot)` for the channels of a run,
+  // in parts that lie in one group.
+  template <typename Sum>
+  void ForEachGroupOfRun(const Place& run, Sum sum) {
+    std::int64_t channel = run.index * plan_.channels_per_sum();
+    const std::int64_t end =
+        std::min(geometry_.channels, channel + plan_.channels_per_sum());
+    const std::int64_t window_sample = run.slot / plan_.sums_per_sample();
+    while (channel < end) {
+      const std::int64_t group = channel / geometry_.group_size();
+      const std::int64_t next =
+          std::min(end, (group + 1) * geometry_.group_size());
+      const Place place = {run.sample, group,
+                           window_sample * geometry_.num_groups + group};
+      sum(channel, static_cast<int>(next - channel), StatisticsOf(place).mean,
+          window_sample * geometry_.channels + channel);
+      channel = next;
+    }
+  }
+
+  void StoreChannelSums(const Place& run) {
+    ForEachGroupOfRun(run, [&](std::int64_t channel, int num_channels,
+                               double mean, std::int64_t slot) {
+      SumChannels(run.sample, channel, num_channels, mean,
+                  scratch_.sums + slot);
+    });
+  }
+
+  void StoreChannelBlockSums(const Place& run, std::int64_t index) {
+    const std::int64_t blocks = plan_.blocks().per_channel();
+    ForEachGroupOfRun(run, [&](std::int64_t channel, int num_channels,
+                               double mean, std::int64_t slot) {
+      SumPair sums[kMaxColumns];
+      SumChannelBlocks(run.sample, channel, num_channels, index, mean, sums);
+      for (int c = 0; c < num_channels; ++c) {
+        scratch_.block_sums[(slot + c) * blocks + index] = sums[c];
+      }
+    });
+  }
+
+  // Adds the window's samples, in their order, to grad_weight and grad_bias of
+  // some channels.
+  void Fold(const BackwardPlan::Window& window, std::int64_t begin,
+            std::int64_t end) {
+    const auto start = [&](double* gradient) {
+      if (window.first == 0) std::fill(gradient + begin, gradient + end, 0.0);
+    };
+    if (problem_.want_grad_weight) start(operands_.grad_weight);
+    if (problem_.want_grad_bias) start(operands_.grad_bias);
+    for (std::int64_t n = 0; n < window.samples; ++n) {
+      for (std::int64_t c = begin; c < end; ++c) {
+        const SumPair& sums = scratch_.sums[n * geometry_.channels + c];
+        if (problem_.want_grad_weight) {
+          const std::int64_t group = c / geometry_.group_size();
+          const double rstd = StatisticsOf({window.first + n, group,
+                                            n * geometry_.num_groups + group})
+                                  .rstd;
+          operands_.grad_weight[c] += rstd * sums.first;
+        }
+        if (problem_.want_grad_bias) operands_.grad_bias[c] += sums.second;
+      }
+    }
+  }
+
+  void GradInputOfBlock(const GroupGradient& gradient, const Block& block) {
+    if (problem_.frozen_statistics) {
+      FrozenGradInput(gradient, block);
+      return;
+    }
+    if constexpr (!std::is_same_v<T, double>) {
+      if (gradient.in_single) {
+        GradInputInSingle(gradient, block);
+        return;
+      }
+    }
+    GradInputInDouble(gradient, block);
+  }
+
+  void GradInputInSingle(const GroupGradient& gradient, const Block& block) {
+    const InputCoefficients coefficients(gradient);
+    const auto b = static_cast<float>(coefficients.x);
+    const auto k = static_cast<float>(coefficients.constant);
+    const double rstd = gradient.statistics.rstd;
+    ForEachElement(
+        geometry_, block,
+        [&](std::int64_t c) {
+          return static_cast<float>(rstd * operands_.weight[c]);
+        },
+        [&](float a, std::int64_t i) {
+          const float d = ToSingle(x_[i]) - coefficients.mean_hi;
+          dx_[i] = FromSingle<T>(MulAdd(a, ToSingle(dy_[i]), MulAdd(b, d, k)));
+        });
+  }
+
+  // Multiplies by rstd last: its cube, and the products of large values, leave
+  // the range of float64.
+  void GradInputInDouble(const GroupGradient& gradient, const Block& block) {
+    const Statistics& statistics = gradient.statistics;
+    const double mean_wdy_xhat = statistics.rstd * gradient.mean_wdy_d;
+    ForEachElement(
+        geometry_, block, [&](std::int64_t c) { return operands_.weight[c]; },
+        [&](double w, std::int64_t i) {
+          const double xhat =
+              (ToDouble(x_[i]) - statistics.mean) * statistics.rstd;
+          const double wdy = MulAdd(w, ToDouble(dy_[i]), -gradient.mean_wdy);
+          dx_[i] = FromDouble<T>(statistics.rstd *
+                                 MulAdd(-xhat, mean_wdy_xhat, wdy));
+        });
+  }
+
+  void FrozenGradInput(const GroupGradient& gradient, const Block& block) {
+    const double rstd = gradient.statistics.rstd;
+    const auto scale = [&](std::int64_t c) {
+      return rstd * operands_.weight[c];
+    };
+    if constexpr (!std::is_same_v<T, double>) {
+      if (gradient.in_single) {
+        ForEachElement(
+            geometry_, block,
+            [&](std::int64_t c) { return static_cast<float>(scale(c)); },
+            [&](float a, std::int64_t i) {
+              dx_[i] = FromSingle<T>(a * ToSingle(dy_[i]));
+            });
+        return;
+      }
+    }
+    ForEachElement(geometry_, block, scale, [&](double a, std::int64_t i) {
+      dx_[i] = FromDouble<T>(a * ToDouble(dy_[i]));
+    });
+  }
+
+  BackwardProblem problem_;
+  GroupGeometry geometry_;
+  BackwardOperands operands_;
+  const T* x_;
+  const T* dy_;
+  T* dx_;
+  BackwardPlan plan_;
+  BackwardPlan::Scratch scratch_;
+};
+
+}  // namespace
+
+std::size_t BackwardScratchBytes(const BackwardProblem& problem) {
+  if (problem.geometry.num_elements() == 0) return 0;
+  ScratchLayout layout(nullptr);
+  BackwardPlan(problem).TakeScratch(layout);
+  return layout.size_bytes();
+}
+
+std::unique_ptr<Computation> MakeBackward(const BackwardProblem& problem,
+                                          const BackwardOperands& operands) {
+  if (problem.geometry.num_elements() == 0) {
+    const std::int64_t rows =
+        problem.per_sample_gradients ? problem.geometry.batch : 1;
+    const std::int64_t count = rows * problem.geometry.channels;
+    std::vector<Fill> fills;
+    if (problem.want_grad_weight) {
+      fills.push_back({operands.grad_weight, count, 0.0});
+    }
+    if (problem.want_grad_bias) {
+      fills.push_back({operands.grad_bias, count, 0.0});
+    }
+    return std::make_unique<FillComputation>(std::move(fills));
+  }
+  return VisitElementType(
+      problem.dtype, [&]<typename T>() -> std::unique_ptr<Computation> {
+        return std::make_unique<BackwardComputation<T>>(problem, operands);
+      });
+}
+
+}  // namespace groupnorm

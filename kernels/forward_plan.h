@@ -1,0 +1,66 @@
+#ifndef GROUPNORM_KERNELS_FORWARD_PLAN_H_
+#define GROUPNORM_KERNELS_FORWARD_PLAN_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/blocks.h"
+#include "kernels/group_norm.h"
+#include "kernels/moments.h"
+#include "kernels/partition.h"
+
+namespace groupnorm {
+
+/// How one (sample, group) is normalised.
+struct Normalizer {
+  Statistics statistics;
+  bool in_single = false;  ///< In float32 arithmetic.
+};
+
+/// What a phase of Forward does. Most groups take one phase, kWholeGroups, so
+/// that they are normalised while they are in cache; groups of many blocks take
+/// the others.
+enum class ForwardStage {
+  kWholeGroups,
+  kBlockMoments,  ///< Of every block.
+  kNormalizers,   ///< Of every group, from the moments of its blocks.
+  kOutput,        ///< Of every block.
+};
+
+/// The phases, tasks and scratch memory of a Forward that has elements.
+class ForwardPlan {
+ public:
+  explicit ForwardPlan(const ForwardProblem& problem);
+
+  const Blocks& blocks() const { return blocks_; }
+  std::int64_t num_stages() const {
+    return static_cast<std::int64_t>(stages_.size());
+  }
+  ForwardStage stage(std::int64_t phase) const {
+    return stages_[static_cast<std::size_t>(phase)];
+  }
+
+  /// The tasks of a phase: runs of groups of all samples, or of all their
+  /// blocks.
+  const Runs& runs(std::int64_t phase) const;
+
+  /// Arrays in scratch memory; null where the phases need none.
+  struct Scratch {
+    Normalizer* normalizers;  ///< [batch, num_groups]
+    Moments* moments;         ///< [batch, num_groups, blocks per group]
+  };
+  Scratch TakeScratch(ScratchLayout& layout) const;
+
+ private:
+  bool Has(ForwardStage stage) const;
+
+  Blocks blocks_;
+  std::int64_t num_groups_;  // Of all samples.
+  std::vector<ForwardStage> stages_;
+  Runs group_runs_;
+  Runs block_runs_;
+};
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_KERNELS_FORWARD_PLAN_H_
