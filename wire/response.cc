@@ -3,6 +3,7 @@
 #include <grpcpp/support/slice.h>
 
 #include <array>
+#include <cassert>
 #include <memory>
 #include <utility>
 
@@ -53,6 +54,7 @@ std::int64_t EncodedBytes(const BackwardResponseTensors& response) {
 
 grpc::ByteBuffer EncodeForwardResponse(const ForwardResponseTensors& response,
                                        Buffer output) {
+  assert(output.size() == response.output.size_bytes());
   grpc::Slice header(static_cast<std::size_t>(EncodedBytes(response)) -
                      output.size());
   MessageWriter writer(BytesOf(header));
@@ -65,6 +67,8 @@ grpc::ByteBuffer EncodeForwardResponse(const ForwardResponseTensors& response,
 
 grpc::ByteBuffer EncodeBackwardResponse(const BackwardResponseTensors& response,
                                         Buffer grad_input) {
+  assert(grad_input.size() ==
+         (response.grad_input ? response.grad_input->size_bytes() : 0));
   grpc::Slice header(static_cast<std::size_t>(EncodedBytes(response)) -
                      grad_input.size());
   MessageWriter writer(BytesOf(header));

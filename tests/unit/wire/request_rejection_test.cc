@@ -1,14 +1,17 @@
 // Every rejection of the contract: its whole text, and which failure of several
 // is the one that is reported.
 
+#include <grpcpp/support/slice.h>
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "request_bodies.h"
+#include "wire/message_slices.h"
 #include "wire/request.h"
 #include "wire_bytes.h"
 
@@ -288,6 +291,7 @@ TEST(RequestRejection, NamesTheByteThatMakesItNoMessage) {
       {std::string("\x0a\x02\x08", 3), 1},      // Less than the length says.
       {std::string("\x0a\x02\x08\x80", 4), 3},  // Varint cut off.
       {std::string("\x0a\x03\x11\0\0", 5), 3},  // Fixed64 cut off.
+      {"\x7a\x03\x7a\x02.", 3},                 // Beyond the sub-message.
       {wire_bytes::Tag(9, 3), 1},               // Group never ended.
       {wire_bytes::Tag(9, 3) + wire_bytes::Tag(8, 4), 1},
       {wire_bytes::NestedGroups(9, 101), 100},
@@ -302,6 +306,27 @@ TEST(RequestRejection, NamesTheByteThatMakesItNoMessage) {
               absl::InvalidArgumentError(
                   "request: not a valid BackwardRequest" + at));
   }
+}
+
+// An unknown field of `length` bytes, which share their memory.
+MessageSlices MessageWithUnknownBytes(std::size_t length) {
+  const std::string header = wire_bytes::Tag(9, 2) + wire_bytes::Varint(length);
+  std::vector<grpc::Slice> slices = {grpc::Slice(header)};
+  const grpc::Slice block(std::size_t{1} << 26);
+  for (; length > block.size(); length -= block.size()) slices.push_back(block);
+  slices.push_back(block.sub(0, length));
+  return MessageSlices(std::move(slices));
+}
+
+// protobuf keeps the last 16 lengths below 2^31 for itself.
+TEST(RequestRejection, OfHugeFieldsBeginsWhereThatOfProtobufDoes) {
+  EXPECT_EQ(
+      DecodeForwardRequest(MessageWithUnknownBytes(2'147'483'631)).status(),
+      absl::InvalidArgumentError("config.num_groups: 0, expected 1 or more"));
+  EXPECT_EQ(
+      DecodeForwardRequest(MessageWithUnknownBytes(2'147'483'632)).status(),
+      absl::InvalidArgumentError(
+          "request: not a valid ForwardRequest at byte 1"));
 }
 
 // Each step begins with a request that has this fault, the first of several,
