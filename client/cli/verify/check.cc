@@ -132,7 +132,7 @@ absl::Status CheckForward(const Service& service, const Problem& problem,
   arguments.weight = ViewOf(problem.weight);
   arguments.bias = ViewOf(problem.bias);
   arguments.statistics = ViewOf(problem.statistics);
-  const absl::Status status = service.forward(
+  absl::Status status = service.forward(
       arguments, {output.data(), mean.doubles(), rstd.doubles()});
   if (!status.ok()) return status;
 
@@ -172,7 +172,7 @@ absl::Status CheckBackward(const Service& service, const Problem& problem,
   if (problem.want_grad_input) results.grad_input = grad_input.data();
   if (problem.want_grad_weight) results.grad_weight = grad_weight.data();
   if (problem.want_grad_bias) results.grad_bias = grad_bias.data();
-  const absl::Status status = service.backward(arguments, results);
+  absl::Status status = service.backward(arguments, results);
   if (!status.ok()) return status;
 
   const reference::BackwardExpected expected = ExpectedBackward(problem);

@@ -24,18 +24,18 @@ struct GroupedShape {
 // Odd extents and some hundred to some thousand values, so that no vector
 // length divides anything, and the whole matrix takes seconds.
 const std::array<GroupedShape, 4>& MatrixShapes() {
-  static const std::array<GroupedShape, 4> shapes = {{
+  static const std::array<GroupedShape, 4> kShapes = {{
       {{5, 231}, 3},
       {{3, 15, 31}, 5},
       {{3, 21, 7, 5}, 7},
       {{3, 9, 5, 3, 7}, 3},
   }};
-  return shapes;
+  return kShapes;
 }
 
 // Where the arithmetic changes its shape.
 const std::array<GroupedShape, 8>& EdgeShapes() {
-  static const std::array<GroupedShape, 8> shapes = {{
+  static const std::array<GroupedShape, 8> kShapes = {{
       {{1, 1, 1}, 1},        // One value in all.
       {{3, 7}, 7},           // One value a group.
       {{3, 7, 11}, 1},       // Layer normalization.
@@ -45,17 +45,17 @@ const std::array<GroupedShape, 8>& EdgeShapes() {
       {{67, 6, 5}, 3},       // More samples than are folded at once (64).
       {{2, 9, 1, 1, 1, 3, 1, 1, 1, 5, 1, 1, 1, 1, 1, 1}, 3},  // Rank 16.
   }};
-  return shapes;
+  return kShapes;
 }
 
 // Groups of several blocks in either layout. The first has channels that span
 // blocks themselves, the second many channels a group.
 const std::array<GroupedShape, 2>& LargeShapes() {
-  static const std::array<GroupedShape, 2> shapes = {{
+  static const std::array<GroupedShape, 2> kShapes = {{
       {{2, 3, 271, 247}, 1},
       {{1, 130, 33, 31}, 2},
   }};
-  return shapes;
+  return kShapes;
 }
 
 Shape InLayout(std::vector<std::int64_t> extents, Layout layout) {

@@ -66,7 +66,7 @@ absl::Status Backward(const BackwardArguments& arguments,
 
 }  // namespace
 
-Service FakeService(Spoiler spoil) {
+Service FakeService(const Spoiler& spoil) {
   return {
       [spoil](const ForwardArguments& arguments,
               const ForwardResults& results) {

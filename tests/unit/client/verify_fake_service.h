@@ -14,7 +14,7 @@ using Spoiler = std::function<void(Output output, DataType dtype,
 
 /// A service that is right: it rounds what the reference computes to the
 /// outputs' element types. Then `spoil` may make it wrong.
-Service FakeService(Spoiler spoil = {});
+Service FakeService(const Spoiler& spoil = {});
 
 }  // namespace groupnorm::verify
 

@@ -15,13 +15,13 @@ namespace {
 using ::testing::Each;
 
 // The cells of the cross product come first.
-constexpr std::size_t kMatrixCells = 4 * 8 * 2 * 4 * 4 * 3;
+constexpr std::size_t kMatrixCells = std::size_t{4} * 8 * 2 * 4 * 4 * 3;
 
 TEST(VerifyMatrix, HasAnExactNumberOfCells) {
-  constexpr std::size_t kOptions = 4 * 2 * 4 * 8;
-  constexpr std::size_t kEdgeShapes = 4 * 2 * 8;
-  constexpr std::size_t kLargeTensors = 4 * 2 * 2 * 2;
-  constexpr std::size_t kEndsOfFloat64 = 2 * 2 * 3;
+  constexpr std::size_t kOptions = std::size_t{4} * 2 * 4 * 8;
+  constexpr std::size_t kEdgeShapes = std::size_t{4} * 2 * 8;
+  constexpr std::size_t kLargeTensors = std::size_t{4} * 2 * 2 * 2;
+  constexpr std::size_t kEndsOfFloat64 = std::size_t{2} * 2 * 3;
   EXPECT_EQ(MatrixCells().size(), kMatrixCells + kOptions + kEdgeShapes +
                                       kLargeTensors + kEndsOfFloat64);
   EXPECT_EQ(MatrixCells().size(), 3436U);
