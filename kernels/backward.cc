@@ -9,6 +9,7 @@
 #include "kernels/backward_plan.h"
 #include "kernels/block_moments.h"
 #include "kernels/blocks.h"
+#include "kernels/channel_sums.h"
 #include "kernels/fill.h"
 #include "kernels/group_norm.h"
 #include "kernels/lane_sums.h"
@@ -119,7 +120,7 @@ class BackwardComputation final : public Computation {
         StoreChannelBlockSums(channels(i / channel_blocks), i % channel_blocks);
         break;
       case BackwardStage::kMergedSums:
-        scratch_.sums[i] = MergeSums(scratch_.block_sums + i * channel_blocks);
+        scratch_.sums[i] = MergedSums(i);
         break;
       case BackwardStage::kGroupGradients:
         GradientsFromSums(group(i));
@@ -166,9 +167,9 @@ class BackwardComputation final : public Computation {
     const std::int64_t first_slot = group.slot * geometry_.group_size();
     const GroupGradient gradient = GradientOf(
         group, statistics,
-        [&](std::int64_t channel, int num_channels, SumPair* sums) {
-          SumChannels(group.sample, channel, num_channels, statistics.mean,
-                      sums);
+        [&](std::int64_t channel, int num_channels, ChannelSums* sums) {
+          SumChannels(plan_.blocks(), x_, dy_, group.sample, channel,
+                      num_channels, statistics.mean, sums);
           if (!plan_.folds()) return;
           const std::int64_t slot =
               first_slot + channel - group.index * geometry_.group_size();
@@ -181,13 +182,13 @@ class BackwardComputation final : public Computation {
   }
 
   void GradientsFromSums(const Place& group) {
-    const SumPair* sample_sums =
+    const ChannelSums* sample_sums =
         scratch_.sums + group.slot / geometry_.num_groups * geometry_.channels;
-    scratch_.groups[group.slot] =
-        GradientOf(group, StatisticsOf(group),
-                   [&](std::int64_t channel, int num_channels, SumPair* sums) {
-                     std::copy_n(sample_sums + channel, num_channels, sums);
-                   });
+    scratch_.groups[group.slot] = GradientOf(
+        group, StatisticsOf(group),
+        [&](std::int64_t channel, int num_channels, ChannelSums* sums) {
+          std::copy_n(sample_sums + channel, num_channels, sums);
+        });
   }
 
   // Adds up the sums of the group's channels, which `sums_of(channel,
@@ -204,32 +205,29 @@ class BackwardComputation final : public Computation {
       for (std::int64_t c = first; c < end; c += kMaxColumns) {
         const auto num_channels =
             static_cast<int>(std::min<std::int64_t>(kMaxColumns, end - c));
-        SumPair sums[kMaxColumns];
+        ChannelSums sums[kMaxColumns];
         sums_of(c, num_channels, sums);
         for (int i = 0; i < num_channels; ++i) {
           const double w = operands_.weight[c + i];
-          group_sum.Add([&](double& ds, double& db) {
-            ds = MulAdd(w, sums[i].first, ds);
-            db = MulAdd(w, sums[i].second, db);
-          });
+          group_sum.Add(w * sums[i].ds, w * sums[i].db);
           if (problem_.per_sample_gradients) {
             StoreSampleGradients(group.sample * geometry_.channels + c + i,
                                  statistics.rstd, sums[i]);
           }
         }
       }
-      const SumPair total = group_sum.Total();
+      const CompensatedPair total = group_sum.Total();
       const auto m = static_cast<double>(geometry_.values_per_group());
-      gradient.mean_wdy_d = total.first / m;
-      gradient.mean_wdy = total.second / m;
+      gradient.mean_wdy_d = total.first.value() / m;
+      gradient.mean_wdy = total.second.value() / m;
     }
     gradient.in_single = IsInSingle(gradient, group.index);
     return gradient;
   }
 
-  void StoreSampleGradients(std::int64_t i, double rstd, SumPair sums) {
-    if (problem_.want_grad_weight) operands_.grad_weight[i] = rstd * sums.first;
-    if (problem_.want_grad_bias) operands_.grad_bias[i] = sums.second;
+  void StoreSampleGradients(std::int64_t i, double rstd, ChannelSums sums) {
+    if (problem_.want_grad_weight) operands_.grad_weight[i] = rstd * sums.ds;
+    if (problem_.want_grad_bias) operands_.grad_bias[i] = sums.db;
   }
 
   bool IsInSingle(const GroupGradient& gradient, std::int64_t group) const {
@@ -252,61 +250,13 @@ class BackwardComputation final : public Computation {
     });
   }
 
-  // Sums of dy (x - mean) and of dy over the index-th blocks of some channels.
-  void SumChannelBlocks(std::int64_t sample, std::int64_t channel,
-                        int num_channels, std::int64_t index, double mean,
-                        SumPair* sums) const {
-    const auto add = [&](std::int64_t i, double& ds, double& db) {
-      const double dy = ToDouble(dy_[i]);
-      ds = MulAdd(dy, ToDouble(x_[i]) - mean, ds);
-      db += dy;
-    };
-    if (geometry_.layout == Layout::kChannelsLast) {
-      const Block block =
-          plan_.blocks().OfChannels(sample, channel, num_channels, index);
-      SumRows(
-          block.rows, num_channels,
-          [&](std::int64_t row, int column, double& ds, double& db) {
-            add(block.offset + row * block.stride + column, ds, db);
-          },
-          sums);
-      return;
+  ChannelSums MergedSums(std::int64_t slot) const {
+    const std::int64_t blocks = plan_.blocks().per_channel();
+    ChannelBlockMerge merge;
+    for (std::int64_t i = 0; i < blocks; ++i) {
+      merge.Add(scratch_.block_sums[slot * blocks + i]);
     }
-    for (int c = 0; c < num_channels; ++c) {
-      const Block block =
-          plan_.blocks().OfChannels(sample, channel + c, 1, index);
-      sums[c] =
-          SumRun(block.width, [&](std::int64_t i, double& ds, double& db) {
-            add(block.offset + i, ds, db);
-          });
-    }
-  }
-
-  // The same over all blocks, added in their order.
-  void SumChannels(std::int64_t sample, std::int64_t channel, int num_channels,
-                   double mean, SumPair* sums) const {
-    CompensatedSum ds[kMaxColumns];
-    CompensatedSum db[kMaxColumns];
-    for (std::int64_t i = 0; i < plan_.blocks().per_channel(); ++i) {
-      SumChannelBlocks(sample, channel, num_channels, i, mean, sums);
-      for (int c = 0; c < num_channels; ++c) {
-        ds[c].Add(sums[c].first);
-        db[c].Add(sums[c].second);
-      }
-    }
-    for (int c = 0; c < num_channels; ++c) {
-      sums[c] = {ds[c].value(), db[c].value()};
-    }
-  }
-
-  SumPair MergeSums(const SumPair* block_sums) const {
-    CompensatedSum ds;
-    CompensatedSum db;
-    for (std::int64_t i = 0; i < plan_.blocks().per_channel(); ++i) {
-      ds.Add(block_sums[i].first);
-      db.Add(block_sums[i].second);
-    }
-    return {ds.value(), db.value()};
+    return merge.Total();
   }
 
   // Calls `sum(channel, num_channels, mean, slot)` for the channels of a run,
@@ -332,8 +282,8 @@ class BackwardComputation final : public Computation {
   void StoreChannelSums(const Place& run) {
     ForEachGroupOfRun(run, [&](std::int64_t channel, int num_channels,
                                double mean, std::int64_t slot) {
-      SumChannels(run.sample, channel, num_channels, mean,
-                  scratch_.sums + slot);
+      SumChannels(plan_.blocks(), x_, dy_, run.sample, channel, num_channels,
+                  mean, scratch_.sums + slot);
     });
   }
 
@@ -341,8 +291,9 @@ class BackwardComputation final : public Computation {
     const std::int64_t blocks = plan_.blocks().per_channel();
     ForEachGroupOfRun(run, [&](std::int64_t channel, int num_channels,
                                double mean, std::int64_t slot) {
-      SumPair sums[kMaxColumns];
-      SumChannelBlocks(run.sample, channel, num_channels, index, mean, sums);
+      ChannelSums sums[kMaxColumns];
+      SumChannelBlocks(plan_.blocks(), x_, dy_, run.sample, channel,
+                       num_channels, index, mean, sums);
       for (int c = 0; c < num_channels; ++c) {
         scratch_.block_sums[(slot + c) * blocks + index] = sums[c];
       }
@@ -360,15 +311,15 @@ class BackwardComputation final : public Computation {
     if (problem_.want_grad_bias) start(operands_.grad_bias);
     for (std::int64_t n = 0; n < window.samples; ++n) {
       for (std::int64_t c = begin; c < end; ++c) {
-        const SumPair& sums = scratch_.sums[n * geometry_.channels + c];
+        const ChannelSums& sums = scratch_.sums[n * geometry_.channels + c];
         if (problem_.want_grad_weight) {
           const std::int64_t group = c / geometry_.group_size();
           const double rstd = StatisticsOf({window.first + n, group,
                                             n * geometry_.num_groups + group})
                                   .rstd;
-          operands_.grad_weight[c] += rstd * sums.first;
+          operands_.grad_weight[c] += rstd * sums.ds;
         }
-        if (problem_.want_grad_bias) operands_.grad_bias[c] += sums.second;
+        if (problem_.want_grad_bias) operands_.grad_bias[c] += sums.db;
       }
     }
   }

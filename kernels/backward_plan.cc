@@ -41,7 +41,7 @@ BackwardPlan::BackwardPlan(const BackwardProblem& problem)
       stages_.push_back(BackwardStage::kStatistics);
     }
     if (sums_ && blocks_.per_channel() > 1 &&
-        small(sizeof(SumPair) * channel_blocks, geometry_.spatial)) {
+        small(sizeof(ChannelSums) * channel_blocks, geometry_.spatial)) {
       stages_.push_back(BackwardStage::kChannelBlockSums);
       stages_.push_back(BackwardStage::kMergedSums);
     } else if (sums_) {
@@ -123,10 +123,12 @@ BackwardPlan::Scratch BackwardPlan::TakeScratch(ScratchLayout& layout) const {
           Has(BackwardStage::kBlockMoments) ? groups * blocks_.per_group() : 0),
       .statistics = layout.Take<Statistics>(
           !statistics_given_ && (cut_ || folds_) ? groups : 0),
-      .block_sums = layout.Take<SumPair>(Has(BackwardStage::kChannelBlockSums)
-                                             ? channels * blocks_.per_channel()
-                                             : 0),
-      .sums = layout.Take<SumPair>((sums_ && cut_) || folds_ ? channels : 0),
+      .block_sums =
+          layout.Take<ChannelSums>(Has(BackwardStage::kChannelBlockSums)
+                                       ? channels * blocks_.per_channel()
+                                       : 0),
+      .sums =
+          layout.Take<ChannelSums>((sums_ && cut_) || folds_ ? channels : 0),
       .groups = layout.Take<GroupGradient>(
           Has(BackwardStage::kGroupGradients) ? groups : 0),
   };

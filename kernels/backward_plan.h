@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "kernels/blocks.h"
+#include "kernels/channel_sums.h"
 #include "kernels/group_norm.h"
-#include "kernels/lane_sums.h"
 #include "kernels/moments.h"
 #include "kernels/partition.h"
 
@@ -74,11 +74,11 @@ class BackwardPlan {
   /// Arrays in scratch memory, of the samples of a window; null where the
   /// phases need none.
   struct Scratch {
-    Moments* moments;        ///< [samples, num_groups, blocks per group]
-    Statistics* statistics;  ///< [samples, num_groups]
-    SumPair* block_sums;     ///< [samples, channels, blocks per channel]
-    SumPair* sums;           ///< [samples, channels]
-    GroupGradient* groups;   ///< [samples, num_groups]
+    Moments* moments;         ///< [samples, num_groups, blocks per group]
+    Statistics* statistics;   ///< [samples, num_groups]
+    ChannelSums* block_sums;  ///< [samples, channels, blocks per channel]
+    ChannelSums* sums;        ///< [samples, channels]
+    GroupGradient* groups;    ///< [samples, num_groups]
   };
   Scratch TakeScratch(ScratchLayout& layout) const;
 

@@ -21,74 +21,95 @@ inline constexpr double kRedoRatio = std::is_same_v<T, double> ? 16.0 : 100.0;
 
 namespace internal {
 
-// Sums of x - pivot and of its square over a block. kPivot false: pivot is 0,
-// and x^2 of a type narrower than float64 is exact, so that plain arithmetic
-// gives the bits of fused.
-template <bool kPivot, typename T>
-SumPair SumAbout(const T* input, const Block& block, double pivot) {
-  const auto add = [pivot](T value, double& first, double& second) {
+// The two sums over a block that MomentsFromSums takes.
+template <typename T>
+struct SumsAbout {
+  double base;   // Of the sum of the values.
+  double pivot;  // Of the sum of the squares.
+
+  void Add(T value, double& first, double& second) const {
     const double x = ToDouble(value);
-    if constexpr (kPivot) {
-      const double d = x - pivot;
-      first += d;
-      second = MulAdd(d, d, second);
-    } else {
-      first += x;
-      second += x * x;
-    }
-  };
+    const double d = x - pivot;
+    first += x - base;
+    second = MulAdd(d, d, second);
+  }
+};
+
+// The same for narrow types about 0, where x^2 is exact, so that plain
+// arithmetic gives the bits of fused.
+template <typename T>
+struct SumsAboutZero {
+  void Add(T value, double& first, double& second) const {
+    const double x = ToDouble(value);
+    first += x;
+    second += x * x;
+  }
+};
+
+template <typename T, typename About>
+CompensatedPair SumBlock(const T* input, const Block& block,
+                         const About& about) {
   const T* x = input + block.offset;
   if (block.layout == Layout::kChannelsFirst) {
-    return SumRun(block.width,
-                  [&](std::int64_t i, double& first, double& second) {
-                    add(x[i], first, second);
-                  });
+    return SumRun<T>(block.width,
+                     [&](std::int64_t i, double& first, double& second) {
+                       about.Add(x[i], first, second);
+                     });
   }
   RunSum channels(block.width);
   for (std::int64_t begin = 0; begin < block.width; begin += kMaxColumns) {
     const auto columns = static_cast<int>(
         std::min<std::int64_t>(kMaxColumns, block.width - begin));
-    SumPair sums[kMaxColumns];
-    SumRows(
+    CompensatedPair sums[kMaxColumns];
+    SumRows<T>(
         block.rows, columns,
         [&](std::int64_t row, int column, double& first, double& second) {
-          add(x[row * block.stride + begin + column], first, second);
+          about.Add(x[row * block.stride + begin + column], first, second);
         },
         sums);
     for (int column = 0; column < columns; ++column) {
-      channels.Add([&](double& first, double& second) {
-        first += sums[column].first;
-        second += sums[column].second;
-      });
+      channels.Add(sums[column].first, sums[column].second);
     }
   }
   return channels.Total();
+}
+
+template <typename T>
+Moments MomentsAbout(const T* input, const Block& block, double base,
+                     double pivot) {
+  const SumsAbout<T> about = {base, pivot};
+  return MomentsFromSums(block.count(), base, pivot,
+                         SumBlock(input, block, about));
 }
 
 }  // namespace internal
 
 /// The moments of a block of a group.
 ///
-/// Narrow element types are summed as they are, float64 about the block's first
-/// element (its squares would not be exact, nor its sums of large values right
-/// to 1e-12). The second pass takes the mean rounded to T as the pivot: equal
-/// values then differ from it by exactly 0, and others so that the cancellation
-/// of the second pass loses less than two bits.
+/// Narrow element types are summed as they are, the squares of float64 about
+/// the block's first element (they would not be exact otherwise). The second
+/// pass takes the mean rounded to T as the pivot: equal values then differ from
+/// it by exactly 0, and others so that the cancellation in M2 loses less than
+/// two bits.
 template <typename T>
 Moments BlockMoments(const T* input, const Block& block) {
   constexpr bool kWide = std::is_same_v<T, double>;
-  const std::int64_t count = block.count();
-  const auto n = static_cast<double>(count);
   double pivot = 0;
-  if constexpr (kWide) pivot = input[block.offset];
-  SumPair sums = internal::SumAbout<kWide>(input, block, pivot);
-  const double offset = sums.first / n;
-  const Moments moments = MomentsFromSums(count, pivot, sums);
+  Moments moments;
+  if constexpr (kWide) {
+    pivot = input[block.offset];
+    moments = internal::MomentsAbout(input, block, 0, pivot);
+  } else {
+    moments = MomentsFromSums(
+        block.count(), 0, 0,
+        internal::SumBlock(input, block, internal::SumsAboutZero<T>()));
+  }
+  const double offset = moments.mean - pivot;
+  const double variance = moments.m2 / static_cast<double>(block.count());
   // False where something is NaN: nothing is to be gained there.
-  if (!(offset * offset > kRedoRatio<T> * (moments.m2 / n))) return moments;
-  pivot = ToDouble(FromDouble<T>(pivot + offset));
-  sums = internal::SumAbout<true>(input, block, pivot);
-  return MomentsFromSums(count, pivot, sums);
+  if (!(offset * offset > kRedoRatio<T> * variance)) return moments;
+  pivot = ToDouble(FromDouble<T>(moments.mean));
+  return internal::MomentsAbout(input, block, kWide ? 0 : pivot, pivot);
 }
 
 /// The statistics of a (sample, group): those of its blocks' moments, which

@@ -9,28 +9,47 @@ namespace groupnorm {
 
 namespace {
 
-// sum + error = a + b exactly (Knuth's TwoSum), unless something overflows.
-struct ExactSum {
-  double sum;
-  double error;
+// An unevaluated sum whose first part is the whole rounded to double.
+struct DoubleDouble {
+  double hi;
+  double lo;
 };
 
-ExactSum TwoSum(double a, double b) {
+// a + b exactly (Knuth's TwoSum), unless something overflows.
+DoubleDouble TwoSum(double a, double b) {
   const double sum = a + b;
   const double part = sum - a;
   return {sum, (a - (sum - part)) + (b - part)};
 }
 
-// Written so that a NaN stays one.
-double AtLeastZero(double value) { return value < 0 ? 0 : value; }
+DoubleDouble Add(DoubleDouble a, DoubleDouble b) {
+  const DoubleDouble sum = TwoSum(a.hi, b.hi);
+  return TwoSum(sum.hi, sum.lo + (a.lo + b.lo));
+}
+
+// a b / c, good to a few units of 2^-104 for whole numbers b and c.
+DoubleDouble MultiplyDivide(DoubleDouble a, double b, double c) {
+  const double product = a.hi * b;
+  const double product_lo = MulAdd(a.hi, b, -product) + a.lo * b;
+  const double quotient = product / c;
+  const double remainder = MulAdd(-quotient, c, product) + product_lo;
+  return {quotient, remainder / c};
+}
 
 }  // namespace
 
-Moments MomentsFromSums(std::int64_t count, double pivot, SumPair sums) {
-  const double offset = sums.first / static_cast<double>(count);
-  const ExactSum mean = TwoSum(pivot, offset);
-  return {mean.sum, mean.error,
-          AtLeastZero(MulAdd(-sums.first, offset, sums.second))};
+Moments MomentsFromSums(std::int64_t count, double base, double pivot,
+                        const CompensatedPair& sums) {
+  // All values equal the pivot, which no rounding of their sum may blur.
+  if (sums.second.value() == 0) return {pivot, 0, 0};
+  const auto n = static_cast<double>(count);
+  const DoubleDouble offset =
+      MultiplyDivide({sums.first.sum(), sums.first.error()}, 1, n);
+  const DoubleDouble mean = Add({base, 0}, offset);
+  const double d = (mean.hi - pivot) + mean.lo;
+  const double m2 = MulAdd(-n * d, d, sums.second.value());
+  // Written so that a NaN stays one.
+  return {mean.hi, mean.lo, m2 < 0 ? 0 : m2};
 }
 
 Moments Merge(std::int64_t count_a, const Moments& a, std::int64_t count_b,
@@ -38,10 +57,10 @@ Moments Merge(std::int64_t count_a, const Moments& a, std::int64_t count_b,
   const auto na = static_cast<double>(count_a);
   const auto nb = static_cast<double>(count_b);
   const double n = na + nb;
-  const double d = (b.mean - a.mean) + (b.mean_lo - a.mean_lo);
-  const ExactSum sum = TwoSum(a.mean, d * nb / n);
-  const ExactSum mean = TwoSum(sum.sum, sum.error + a.mean_lo);
-  return {mean.sum, mean.error, MulAdd(d * d, na * nb / n, a.m2 + b.m2)};
+  const DoubleDouble mean_a = {a.mean, a.mean_lo};
+  const DoubleDouble d = Add({b.mean, b.mean_lo}, {-a.mean, -a.mean_lo});
+  const DoubleDouble mean = Add(mean_a, MultiplyDivide(d, nb, n));
+  return {mean.hi, mean.lo, MulAdd(d.hi * d.hi, na * nb / n, a.m2 + b.m2)};
 }
 
 Statistics StatisticsFromMoments(std::int64_t count, const Moments& moments,

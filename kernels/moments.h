@@ -19,9 +19,10 @@ struct Moments {
   double m2 = 0;       ///< 0 or more.
 };
 
-/// The moments of `count` values x from the sums of x - pivot and of
-/// (x - pivot)^2.
-Moments MomentsFromSums(std::int64_t count, double pivot, SumPair sums);
+/// The moments of `count` values x from the sums of x - base (first) and of
+/// (x - pivot)^2 (second).
+Moments MomentsFromSums(std::int64_t count, double base, double pivot,
+                        const CompensatedPair& sums);
 
 /// The moments of the union of a set of `count_a` values and one of `count_b`
 /// (T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise
