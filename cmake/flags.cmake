@@ -19,6 +19,10 @@ if(GROUPNORM_SANITIZE)
   add_compile_options(-fsanitize=${GROUPNORM_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${GROUPNORM_SANITIZE})
+  if(GROUPNORM_SANITIZE STREQUAL "thread")
+    target_sources(groupnorm_flags INTERFACE
+      $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:${PROJECT_SOURCE_DIR}/tests/testing/tsan_absl_locks.cc>)
+  endif()
 endif()
 
 find_program(GROUPNORM_CCACHE ccache DOC "Compiler cache, used where it is there")
