@@ -14,7 +14,7 @@
 /// specification that the kernels are tested against. Shares no code with them.
 ///
 /// Where long double is wider than double (x86, most 64-bit ARM systems) the
-/// values are good to 1e-16 of their typical magnitude, for every finite input.
+/// values are good to 1e-15 of their typical magnitude, for every finite input.
 /// Where it is double, they are as good as float64 sums, and FLOAT64 inputs
 /// beyond 1e150 in magnitude overflow.
 namespace groupnorm::reference {

@@ -335,6 +335,9 @@ def unusual_encodings(case):
             1, varint_field(1, 99) + double_field(2, -1.0)) + plain),
         ("unknown-fields", varint_field(1000, 7) + bytes_field(77, b"junk")
          + plain + double_field(1001, 1.5)),
+        ("dtype-beyond-32-bits", config + weight + bytes_field(
+            15, dataclasses.replace(
+                source, dtype=2**32 + source.dtype).encode())),
         ("known-field-of-another-type", varint_field(15, 3) + plain),
         # The tag of weight in three bytes instead of one.
         ("over-long-varint", bytes([weight[0] | 0x80, 0x80, 0x00]) + weight[1:]
@@ -355,6 +358,16 @@ def accepted():
     for name, request in unusual_encodings(base):
         cases.append((f"encoding-{name}", "Forward", request,
                       expected_outputs(base, problem)))
+    # A list in several pieces, one of them not packed.
+    pieces = Case("encoding-gradients-in-pieces", method="Backward",
+                  shape=(1, 4, 3), num_groups=2)
+    problem, request = draw(pieces)
+    cases.append((
+        pieces.name, "Backward",
+        request.encode("Backward") + varint_field(4, GRADIENT_WEIGHT)
+        + bytes_field(4, bytes([GRADIENT_INPUT, GRADIENT_WEIGHT])),
+        expected_outputs(dataclasses.replace(
+            pieces, gradients=(GRADIENT_INPUT, GRADIENT_WEIGHT)), problem)))
     # More channels than memory, none of them with a value.
     many = Request(num_groups=1, input=tensor("FLOAT32", [1, 2**40, 0], []))
     output, exact = group_norm.Output, [group_norm.EXACT]

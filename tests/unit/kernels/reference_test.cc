@@ -163,6 +163,24 @@ TEST(ReferenceForward, IsExactAtMeansFarBeyondTheSpread) {
                           testing::DoubleEq(r), testing::DoubleEq(3 * r)));
 }
 
+TEST(ReferenceForward, StaysExactOverAMillionValues) {
+  // 0, 1, 2, ... on top of a large number: variance (n^2 - 1) / 12.
+  constexpr std::int64_t kCount = 1 << 20;
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < kCount; ++i) {
+    values.push_back(1e15 + static_cast<double>(i));
+  }
+  const ForwardExpected expected =
+      ForwardOf(Float64({1, 1, kCount}, values), 1, 0);
+  const long double half_range = (kCount - 1) / 2.0L;
+  const long double rstd =
+      1 / std::sqrt((static_cast<long double>(kCount) * kCount - 1) / 12);
+  EXPECT_EQ(expected.mean.value[0], 1e15L + half_range);
+  EXPECT_NEAR(static_cast<double>(expected.rstd.value[0] / rstd), 1, 1e-16);
+  EXPECT_NEAR(static_cast<double>(expected.output.value[0] + half_range * rstd),
+              0, 1e-16);
+}
+
 TEST(ReferenceForward, KeepsNanAndInfinityInsideTheirGroup) {
   for (const double bad : {kNan, kInfinity, -kInfinity}) {
     for (const std::size_t where : {0, 3}) {
