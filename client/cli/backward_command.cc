@@ -98,11 +98,10 @@ void AddGradientFlags(CLI::App& command, BackwardFlags& flags) {
 }  // namespace
 
 void AddBackwardCommand(CLI::App& app, Outcome& outcome) {
-  CLI::App* const command =
-      app.add_subcommand("backward", "Compute the gradients of forward");
-  command->description(
-      "Computes the gradients of a loss with respect to the input, the weight\n"
-      "and the bias of forward, those of them that a file is named for.");
+  CLI::App* const command = app.add_subcommand(
+      "backward",
+      "Computes the gradients of forward with respect to input, weight and "
+      "bias");
   command->footer(
       "Examples:\n"
       "  groupnorm backward x.npy dy.npy --num-groups 32 --grad-input dx.npy\n"

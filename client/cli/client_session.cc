@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/address.h"
 
 namespace groupnorm::cli {
 
@@ -33,6 +34,9 @@ void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags,
                   absl::StrCat("Server to call: host:port or unix:path. ",
                                default_server))
       ->type_name("ADDRESS")
+      ->check([](const std::string& address) {
+        return std::string(ValidateAddress(address).message());
+      })
       ->envname("GROUPNORM_SERVER");
   command
       .add_option_function<std::string>(
@@ -66,13 +70,10 @@ absl::StatusOr<ClientSession> ClientSession::Open(
 }
 
 Outcome OpenFailure(const absl::Status& status) {
-  const std::string text(status.message());
-  // Only what the user typed can be an invalid argument here.
-  if (absl::IsInvalidArgument(status)) {
-    return {ExitCode::kUsage, absl::StrCat("--server: ", text)};
-  }
-  return {ExitCode::kFile,
-          absl::StrCat(text, " (TMPDIR names another place for its socket)")};
+  // The flags were checked as they were parsed.
+  return {ExitCode::kFile, absl::StrCat(std::string(status.message()),
+                                        " (TMPDIR names another place for the "
+                                        "own server's socket)")};
 }
 
 }  // namespace groupnorm::cli

@@ -38,8 +38,8 @@ absl::StatusOr<std::unique_ptr<EmbeddedServer>> EmbeddedServer::Start() {
   std::string directory = absl::StrCat(TemporaryRoot(), "/groupnorm-XXXXXX");
   if (mkdtemp(directory.data()) == nullptr) {
     return absl::ErrnoToStatus(
-        errno, absl::StrCat("cannot create a directory in ", TemporaryRoot(),
-                            " for the own server's socket"));
+        errno,
+        absl::StrCat("cannot create a directory in ", TemporaryRoot(), ""));
   }
   const std::string address = absl::StrCat("unix:", directory, "/socket");
   std::unique_ptr<EmbeddedServer> embedded(

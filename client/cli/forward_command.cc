@@ -64,10 +64,8 @@ Outcome RunForward(const ForwardFlags& flags) {
 }  // namespace
 
 void AddForwardCommand(CLI::App& app, Outcome& outcome) {
-  CLI::App* const command = app.add_subcommand("forward", "Normalize a tensor");
-  command->description(
-      "Normalizes a tensor: y = (x - mean) * rstd * weight + bias, with the\n"
-      "mean and the variance of every (sample, group).");
+  CLI::App* const command = app.add_subcommand(
+      "forward", "Normalizes a tensor: y = (x - mean) * rstd * weight + bias");
   command->footer(
       "Examples:\n"
       "  groupnorm forward x.npy --num-groups 32 -o y.npy\n"

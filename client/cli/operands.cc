@@ -3,13 +3,26 @@
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
 #include <algorithm>
-#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tensor/group_geometry.h"
 
 namespace groupnorm::cli {
+
+namespace {
+
+constexpr char kChannelsFirst[] = "channels-first";
+constexpr char kChannelsLast[] = "channels-last";
+
+/// CLI::IsMember, without what that adds to the help text.
+CLI::Validator OneOf(const std::vector<std::string>& values) {
+  return CLI::IsMember(values).description("");
+}
+
+}  // namespace
 
 void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
   command
@@ -29,16 +42,17 @@ void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
                   "Added to the variance before the square root. Default: "
                   "1e-5")
       ->type_name("E");
-  const std::map<std::string, Layout> layouts = {
-      {"channels-first", Layout::kChannelsFirst},
-      {"channels-last", Layout::kChannelsLast}};
   command
-      .add_option("--layout", flags.layout,
-                  "Order of the axes: channels-first (N, C, *), the default, "
-                  "or channels-last (N, *, C)")
+      .add_option_function<std::string>(
+          "--layout",
+          [&flags](const std::string& layout) {
+            flags.layout = layout == kChannelsLast ? Layout::kChannelsLast
+                                                   : Layout::kChannelsFirst;
+          },
+          "Order of the axes: channels-first (N, C, *), the default, or "
+          "channels-last (N, *, C)")
       ->type_name("LAYOUT")
-      ->transform(CLI::Transformer(layouts))
-      ->check(CLI::IsMember(layouts));
+      ->check(OneOf({kChannelsFirst, kChannelsLast}));
   command
       .add_option("--weight", flags.weight,
                   "Factor of every channel, of shape [C]. Default: ones")
@@ -63,7 +77,7 @@ void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
           "bfloat16: files of uint16 hold the bits of bfloat16 values, which "
           "NumPy has no type for; the input is one of them")
       ->type_name("DTYPE")
-      ->check(CLI::IsMember({"bfloat16"}));
+      ->check(OneOf({"bfloat16"}));
 }
 
 std::optional<StatisticsView> Operands::statistics() const {

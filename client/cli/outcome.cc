@@ -1,5 +1,6 @@
 #include "client/cli/outcome.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace groupnorm::cli {
@@ -21,6 +22,11 @@ Outcome CallFailure(const absl::Status& status) {
   const std::string text(status.message());
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
+      // The client's words for a server that was not reached; others are those
+      // of a server that is there, and say what it lacks.
+      if (!absl::StartsWith(text, "no answer from")) {
+        return {ExitCode::kNoAnswer, absl::StrCat(text, " (try again later)")};
+      }
       return {ExitCode::kNoAnswer,
               absl::StrCat(text,
                            " (is groupnorm-server running there? --server "

@@ -50,9 +50,8 @@ Outcome RunStatus(const ConnectionFlags& flags) {
 }  // namespace
 
 void AddStatusCommand(CLI::App& app, Outcome& outcome) {
-  CLI::App* const command =
-      app.add_subcommand("status", "Show what a running server is");
-  command->description("Asks a server for its version, limits and machine.");
+  CLI::App* const command = app.add_subcommand(
+      "status", "Asks a server for its version, limits and machine");
   command->footer(
       "Example:\n"
       "  groupnorm status --server 127.0.0.1:50051");
