@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t kTagBytes = 1;
 
 std::int64_t VarintBytes(std::uint64_t value) {
-  return (std::bit_width(value | 1) + 6) / 7;
+  return static_cast<std::int64_t>(std::bit_width(value | 1) + 6) / 7;
 }
 
 std::int64_t ExtentsBytes(const Shape& shape) {
