@@ -111,8 +111,10 @@ void GradInputOfGroup(const Problem& problem, std::int64_t n, std::int64_t g,
                                         std::fabs(xhat * mean_wdy_xhat)));
       grad_input.value[index] = dx;
       if (std::isfinite(dx)) {
+        const long double magnitude = std::max(std::fabs(dx), typical);
+        grad_input.magnitude[index] = magnitude;
         grad_input.bound[index] =
-            ErrorBound(problem.dtype, std::max(std::fabs(dx), typical),
+            ErrorBound(problem.dtype, magnitude,
                        Float64Tolerance(problem.dtype, problem.given)) +
             d * (1 + std::fabs(xhat)) * typical;
       } else {
@@ -153,6 +155,7 @@ Expected FromSums(const std::vector<ChannelSum>& sums, DataType dtype,
     const long double magnitude =
         std::max(std::fabs(sum.value), std::sqrt(sum.sum_of_squares));
     expected.value.push_back(sum.value);
+    expected.magnitude.push_back(magnitude);
     expected.bound.push_back(
         std::isfinite(sum.value)
             ? ErrorBound(dtype, magnitude, float64_tolerance) +
@@ -170,6 +173,7 @@ BackwardExpected Backward(const BackwardInputs& inputs) {
 
   BackwardExpected expected;
   expected.grad_input = {problem.dtype,
+                         std::vector<long double>(problem.x.size()),
                          std::vector<long double>(problem.x.size()),
                          std::vector<long double>(problem.x.size())};
   for (std::int64_t n = 0; n < geometry.batch; ++n) {

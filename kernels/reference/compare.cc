@@ -55,7 +55,9 @@ Comparison Compare(const Expected& expected, const TensorView& actual) {
     if (std::isfinite(value) && std::isfinite(got)) {
       right = IsRightFinite(dtype, value, bound, got);
       error = std::fabs(got - value);
-      ulp_error = error / UnitInLastPlace(dtype, value);
+      ulp_error = error / UnitInLastPlace(dtype, expected.magnitude.empty()
+                                                     ? value
+                                                     : expected.magnitude[i]);
       ratio = ElementSize(dtype) > 2 ? BoundRatio(error, bound)
               : right                ? 0
                                      : kInfinity;

@@ -20,17 +20,20 @@ void AppendStatistics(const Statistics& statistics, bool given, DataType input,
                       ForwardExpected& expected) {
   const long double mean = statistics.mean();
   const long double rstd = statistics.rstd;
+  long double mean_magnitude = std::fabs(mean);
   long double mean_bound = 0;
   long double rstd_bound = 0;
   // Statistics that are given come back as they are, and those that are not
   // finite leave nothing to err in.
   if (!given && std::isfinite(mean) && std::isfinite(rstd)) {
-    mean_bound = 1e-12L * std::sqrt(statistics.variance) +
-                 UnitInLastPlace(DataType::kFloat64, mean);
+    const long double deviation = std::sqrt(statistics.variance);
+    mean_magnitude = std::max(mean_magnitude, deviation);
+    mean_bound = 1e-12L * deviation + UnitInLastPlace(DataType::kFloat64, mean);
     rstd_bound = (input == DataType::kFloat64 ? 1e-12L : 1e-11L) * rstd;
   }
   expected.mean.value.push_back(mean);
   expected.mean.bound.push_back(mean_bound);
+  expected.mean.magnitude.push_back(mean_magnitude);
   expected.rstd.value.push_back(rstd);
   expected.rstd.bound.push_back(rstd_bound);
 }
@@ -59,9 +62,10 @@ void OutputOfGroup(const GroupGeometry& geometry, std::int64_t n,
           statistics.Normalize(operands.x[index]) * weight + bias;
       output.value[index] = y;
       if (!std::isfinite(y)) continue;
+      const long double magnitude = std::max(std::fabs(y), typical);
+      output.magnitude[index] = magnitude;
       output.bound[index] =
-          ErrorBound(output.dtype, std::max(std::fabs(y), typical),
-                     operands.float64_tolerance);
+          ErrorBound(output.dtype, magnitude, operands.float64_tolerance);
     }
   }
 }
@@ -83,6 +87,7 @@ ForwardExpected Forward(const ForwardInputs& inputs) {
     AppendStatistics(statistics, given, dtype, expected);
   }
   expected.output = {dtype, std::vector<long double>(operands.x.size()),
+                     std::vector<long double>(operands.x.size()),
                      std::vector<long double>(operands.x.size())};
   // Without values there may be more channels than memory.
   if (operands.x.empty()) return expected;

@@ -19,8 +19,9 @@
 /// beyond 1e150 in magnitude overflow.
 namespace groupnorm::reference {
 
-/// An output as it should be. `value` and `bound` are in the row-major order of
-/// the output.
+/// An output as it should be. `value`, `bound` and `magnitude` are in the
+/// row-major order of the output. `magnitude` is the larger of the value's and
+/// of its typical one, which the bound is made of; empty: the value's own.
 ///
 /// FLOAT32, FLOAT64: right is |actual - value| <= bound. FLOAT16, BFLOAT16:
 /// right is the round-to-nearest-even of some real number within `bound` of
@@ -35,6 +36,7 @@ struct Expected {
   DataType dtype = DataType::kFloat64;
   std::vector<long double> value;
   std::vector<long double> bound;
+  std::vector<long double> magnitude = {};
 };
 
 struct ForwardInputs {
@@ -85,7 +87,7 @@ BackwardExpected Backward(const BackwardInputs& inputs);
 /// 0.
 struct Comparison {
   long double max_absolute_error = 0;
-  /// Largest error in units in the last place of the value (of the output's
+  /// Largest error in units in the last place of the magnitude (of the output's
   /// element type).
   long double max_ulp_error = 0;
   /// Largest error over its bound: at most 1 where all is right. For the 16-bit

@@ -110,13 +110,12 @@ std::string Report::ToString() const {
     AppendTable(/*extreme=*/true, "At the ends of the number range\n", text);
   }
   text +=
-      "max ulp: units in the last place of the value itself, however near to "
-      "zero it is.\n"
+      "max ulp: units in the last place of max(|v|, T); v: the right value, T: "
+      "its typical magnitude.\n"
       "error/bound: at most 1 is right; of 16-bit values, which are right or "
       "wrong, 0 is.\n"
-      "v: the right value; T: its typical magnitude (docs/math.md). Backward "
-      "without statistics may\n"
-      "also miss by what the rounding of its mean brings.\n";
+      "Backward without statistics may also miss by what the rounding of its "
+      "mean brings: docs/math.md.\n";
   AppendNotRun(text);
   AppendVerdict(text);
   return text;

@@ -56,10 +56,9 @@ At the ends of the number range
 output      dtype         values max error   max ulp error/bound  bound
 output      FLOAT32           10     1e-07       0.5         0.1  3 ulp of max(|v|, T)         ok
 
-max ulp: units in the last place of the value itself, however near to zero it is.
+max ulp: units in the last place of max(|v|, T); v: the right value, T: its typical magnitude.
 error/bound: at most 1 is right; of 16-bit values, which are right or wrong, 0 is.
-v: the right value; T: its typical magnitude (docs/math.md). Backward without statistics may
-also miss by what the rounding of its mean brings.
+Backward without statistics may also miss by what the rounding of its mean brings: docs/math.md.
 
 Not run:
   FLOAT16 mean 1e4: all values round to 10000 (2 cells)
@@ -83,10 +82,9 @@ TEST(VerifyReport, NamesTheFirstWrongValues) {
       R"(output      dtype         values max error   max ulp error/bound  bound
 grad_input  FLOAT32           90      0.25     4e+06       1e+06  3 ulp of max(|v|, T)         EXCEEDED
 
-max ulp: units in the last place of the value itself, however near to zero it is.
+max ulp: units in the last place of max(|v|, T); v: the right value, T: its typical magnitude.
 error/bound: at most 1 is right; of 16-bit values, which are right or wrong, 0 is.
-v: the right value; T: its typical magnitude (docs/math.md). Backward without statistics may
-also miss by what the rounding of its mean brings.
+Backward without statistics may also miss by what the rounding of its mean brings: docs/math.md.
 
 First wrong value of each row:
 FLOAT32 somewhere:

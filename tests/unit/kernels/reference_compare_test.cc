@@ -79,6 +79,14 @@ TEST(ReferenceCompare, AcceptsAnErrorOfExactlyTheBoundAndNoMore) {
   EXPECT_GT(beyond.max_bound_ratio, 1);
 }
 
+TEST(ReferenceCompare, MeasuresInUnitsOfTheMagnitude) {
+  const float actual = 0x1p-23F;
+  const Expected expected = {DataType::kFloat32, {0}, {3 * 0x1p-21L}, {4}};
+  const Comparison comparison =
+      Compare(expected, {DataType::kFloat32, {1}, &actual});
+  EXPECT_EQ(comparison.max_ulp_error, 0.25L);
+}
+
 TEST(ReferenceCompare, AcceptsOnlyTheRoundingOfANumberWithinTheBound) {
   const long double bound = 3 * 0x1p-24L;
   // 0.99 of the way from 1 to the next bfloat16: truncation gives the lower.
