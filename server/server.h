@@ -24,6 +24,9 @@ class Server {
   /// Where it listens, in the order of the options, with the real ports.
   const std::vector<std::string>& addresses() const;
 
+  /// Calls that are admitted and not yet answered.
+  int calls_in_flight() const;
+
   /// Refuses new calls with UNAVAILABLE, waits until those in flight are
   /// answered, then stops. Calls that outlive `drain_timeout` are cancelled.
   /// Returns true when all were answered. Later calls return the same at once.

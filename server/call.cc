@@ -1,0 +1,168 @@
+#include "server/call.h"
+
+#include <spdlog/spdlog.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "server/grpc_status.h"
+#include "server/guarded.h"
+
+namespace groupnorm {
+namespace {
+
+const char* MethodName(GroupNormService::Method method) {
+  return method == GroupNormService::kForward ? "Forward" : "Backward";
+}
+
+}  // namespace
+
+void Call::Await(GroupNormService::Method method, CallEnvironment& environment,
+                 grpc::ServerCompletionQueue* queue) {
+  const auto call = std::make_shared<Call>(method, environment, queue);
+  call->context_.AsyncNotifyWhenDone(
+      call->over_tag_.Arm([call](bool) { call->OnOver(); }));
+  environment.service.RequestTensorCall(
+      method, &call->context_, &call->stream_, queue,
+      call->headers_tag_.Arm([call](bool ok) { call->OnHeaders(ok); }));
+}
+
+Call::Call(GroupNormService::Method method, CallEnvironment& environment,
+           grpc::ServerCompletionQueue* queue)
+    : member_(environment.calls),
+      method_(method),
+      environment_(environment),
+      queue_(queue),
+      stream_(&context_) {}
+
+Call::~Call() { LeaveAdmission(); }
+
+void Call::OnHeaders(bool ok) {
+  if (!ok) {
+    // The server has shut down before a caller came: gRPC then does not give
+    // back the tag that says that the call is over.
+    over_tag_.Disarm();
+    return;
+  }
+  Await(method_, environment_, queue_);
+  Admit();
+}
+
+void Call::Admit() {
+  const absl::Status admission =
+      environment_.admission.Admit(absl::FromChrono(context_.deadline()));
+  if (!admission.ok()) {
+    if (absl::IsUnavailable(admission)) AddRetryPushback(context_);
+    Fail(admission);
+    return;
+  }
+  in_flight_ = true;
+  admitted_.emplace(environment_.admitted);
+  spdlog::debug("{} from {}: admitted", MethodName(method_), context_.peer());
+  if (environment_.reading_slots.TakeOrWait(
+          this, [call = shared_from_this()] { call->OnReadingSlot(); })) {
+    OnReadingSlot();
+  } else if (cancelled_) {
+    // OnOver() may have come before the wait began.
+    environment_.reading_slots.Leave(this);
+  }
+}
+
+void Call::OnReadingSlot() {
+  has_reading_slot_ = true;
+  stream_.Read(&request_, read_tag_.Arm([call = shared_from_this()](bool ok) {
+    call->OnRead(ok);
+  }));
+}
+
+void Call::OnRead(bool ok) {
+  // Not ok: the caller ended without a message, or the call is over (cancelled,
+  // or gRPC refused a message that is too large): then nobody sees this answer.
+  const absl::Status status = ok ? RunGuarded([this] { return Prepare(); })
+                                 : absl::InvalidArgumentError(absl::StrCat(
+                                       "request: missing, expected a ",
+                                       MethodName(method_), "Request"));
+  if (!status.ok()) {
+    ReleaseReadingSlot();
+    Fail(status);
+    return;
+  }
+  Execute();
+}
+
+absl::Status Call::Prepare() {
+  MessageSlices message(request_);
+  request_.Clear();
+  const auto prepare = method_ == GroupNormService::kForward ? &PrepareForward
+                                                             : &PrepareBackward;
+  absl::StatusOr<std::unique_ptr<Execution>> execution =
+      prepare(std::move(message), environment_.limits, environment_.buffers,
+              [this] { ReleaseReadingSlot(); });
+  if (!execution.ok()) return execution.status();
+  execution_ = *std::move(execution);
+  return absl::OkStatus();
+}
+
+void Call::Execute() {
+  environment_.workers.Submit(
+      {.computation = execution_.get(),
+       .deadline = absl::FromChrono(context_.deadline()),
+       .cancelled = &cancelled_,
+       .done = [call = shared_from_this()](absl::Status status) {
+         call->OnExecuted(std::move(status));
+       }});
+}
+
+void Call::OnExecuted(absl::Status status) {
+  if (status.ok()) {
+    Reply();
+  } else {
+    execution_.reset();
+    Fail(status);
+  }
+  // Still held where the execution ended before everything was gathered.
+  ReleaseReadingSlot();
+}
+
+void Call::Reply() {
+  grpc::ByteBuffer response;
+  const absl::Status status = RunGuarded([&] {
+    response = execution_->TakeResponse();
+    return absl::OkStatus();
+  });
+  execution_.reset();
+  if (!status.ok()) {
+    Fail(status);
+    return;
+  }
+  LeaveAdmission();
+  stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                         reply_tag_.Arm([call = shared_from_this()](bool) {}));
+}
+
+void Call::Fail(const absl::Status& status) {
+  spdlog::debug("{} from {}: {}", MethodName(method_), context_.peer(),
+                status.ToString());
+  LeaveAdmission();
+  stream_.Finish(ToGrpcStatus(status),
+                 reply_tag_.Arm([call = shared_from_this()](bool) {}));
+}
+
+void Call::OnOver() {
+  if (!context_.IsCancelled()) return;
+  cancelled_ = true;
+  environment_.reading_slots.Leave(this);
+}
+
+void Call::ReleaseReadingSlot() {
+  if (!std::exchange(has_reading_slot_, false)) return;
+  environment_.reading_slots.Release();
+}
+
+void Call::LeaveAdmission() {
+  if (!std::exchange(in_flight_, false)) return;
+  environment_.admission.Answered();
+}
+
+}  // namespace groupnorm

@@ -1,0 +1,50 @@
+#ifndef GROUPNORM_SERVER_CALL_COUNT_H_
+#define GROUPNORM_SERVER_CALL_COUNT_H_
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace groupnorm {
+
+/// Counts objects that are alive, so that their end can be awaited.
+/// Thread-safe.
+class CallCount {
+ public:
+  /// Counts for as long as it lives. Declare it as the first member of what is
+  /// counted: then it is the last to be destroyed.
+  class Member {
+   public:
+    explicit Member(CallCount& count) : count_(count) {
+      absl::MutexLock lock(&count_.mutex_);
+      ++count_.members_;
+    }
+    ~Member() {
+      absl::MutexLock lock(&count_.mutex_);
+      --count_.members_;
+    }
+    Member(const Member&) = delete;
+    Member& operator=(const Member&) = delete;
+
+   private:
+    CallCount& count_;
+  };
+
+  /// Waits until there is no member. Returns false where there still is one at
+  /// `deadline`.
+  bool AwaitNone(absl::Time deadline) {
+    absl::MutexLock lock(&mutex_);
+    return mutex_.AwaitWithDeadline(
+        absl::Condition(
+            +[](int* members) { return *members == 0; }, &members_),
+        deadline);
+  }
+
+ private:
+  absl::Mutex mutex_;
+  int members_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_SERVER_CALL_COUNT_H_

@@ -1,0 +1,71 @@
+#ifndef GROUPNORM_SERVER_EXECUTION_H_
+#define GROUPNORM_SERVER_EXECUTION_H_
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/computation.h"
+#include "server/request_budget.h"
+#include "tensor/buffer_pool.h"
+#include "wire/message_slices.h"
+#include "wire/request.h"
+
+namespace groupnorm {
+
+/// A request that was checked and has its memory: what is left is to run its
+/// tasks and to encode the response. Gathers the payload first, then computes.
+class Execution : public Computation {
+ public:
+  std::int64_t num_phases() const override;
+  std::int64_t num_tasks(std::int64_t phase) const override;
+  void RunTask(std::int64_t phase, std::int64_t task) override;
+
+  /// The encoded response, which takes over the memory of the large tensor.
+  /// Precondition: all tasks have run; called once.
+  virtual grpc::ByteBuffer TakeResponse() = 0;
+
+ protected:
+  /// Appends the phases of `stage` to those that there are.
+  void AddStage(std::unique_ptr<Computation> stage);
+
+ private:
+  struct Phase {
+    Computation* stage;
+    std::int64_t phase;  // Within the stage.
+  };
+
+  std::vector<std::unique_ptr<Computation>> stages_;
+  std::vector<Phase> phases_;
+};
+
+/// Decodes a message, checks it against the contract and what it needs against
+/// the limits, and only then takes the memory. `gathered` runs once the message
+/// is no longer needed, in one of the tasks; never where there is nothing to
+/// gather.
+///
+/// INVALID_ARGUMENT: as DecodeForwardRequest says. RESOURCE_EXHAUSTED: as
+/// CheckLimits says. Throws std::bad_alloc where the machine has no more
+/// memory.
+absl::StatusOr<std::unique_ptr<Execution>> PrepareForward(
+    MessageSlices message, const RequestLimits& limits, BufferPool& pool,
+    std::function<void()> gathered);
+absl::StatusOr<std::unique_ptr<Execution>> PrepareBackward(
+    MessageSlices message, const RequestLimits& limits, BufferPool& pool,
+    std::function<void()> gathered);
+
+/// Checks what a request makes the server allocate, and its response, against
+/// the limits. Allocates nothing itself.
+absl::Status CheckForwardNeeds(const ForwardRequest& request,
+                               const RequestLimits& limits);
+absl::Status CheckBackwardNeeds(const BackwardRequest& request,
+                                const RequestLimits& limits);
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_SERVER_EXECUTION_H_

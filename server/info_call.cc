@@ -1,0 +1,35 @@
+#include "server/info_call.h"
+
+#include "server/grpc_status.h"
+
+namespace groupnorm {
+
+void InfoCall::Await(InfoEnvironment& environment,
+                     grpc::ServerCompletionQueue* queue) {
+  const auto call = std::make_shared<InfoCall>(environment, queue);
+  environment.service.RequestInfoCall(
+      &call->context_, &call->request_, &call->responder_, queue,
+      call->request_tag_.Arm([call](bool ok) { call->OnRequest(ok); }));
+}
+
+InfoCall::InfoCall(InfoEnvironment& environment,
+                   grpc::ServerCompletionQueue* queue)
+    : member_(environment.calls),
+      environment_(environment),
+      queue_(queue),
+      responder_(&context_) {}
+
+void InfoCall::OnRequest(bool ok) {
+  if (!ok) return;  // The server has shut down.
+  Await(environment_, queue_);
+  void* const reply_tag = reply_tag_.Arm([call = shared_from_this()](bool) {});
+  const absl::Status admission = environment_.admission.CheckNotDraining();
+  if (!admission.ok()) {
+    AddRetryPushback(context_);
+    responder_.FinishWithError(ToGrpcStatus(admission), reply_tag);
+    return;
+  }
+  responder_.Finish(environment_.info.Describe(), grpc::Status::OK, reply_tag);
+}
+
+}  // namespace groupnorm

@@ -1,0 +1,48 @@
+#ifndef GROUPNORM_SERVER_INFO_CALL_H_
+#define GROUPNORM_SERVER_INFO_CALL_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+
+#include "server/admission.h"
+#include "server/call_count.h"
+#include "server/completion_tag.h"
+#include "server/server_info.h"
+#include "server/service.h"
+
+namespace groupnorm {
+
+/// What the calls of GetServerInfo share.
+struct InfoEnvironment {
+  GroupNormService& service;
+  AdmissionController& admission;
+  ServerInfo info;
+  CallCount& calls;  ///< All, those that wait for a caller included.
+};
+
+/// One call of GetServerInfo. It takes no room among the calls in flight, so
+/// that a full server still says what it is; a draining one refuses it.
+class InfoCall : public std::enable_shared_from_this<InfoCall> {
+ public:
+  /// Makes the server ready for one more call, served on `queue`.
+  static void Await(InfoEnvironment& environment,
+                    grpc::ServerCompletionQueue* queue);
+
+  InfoCall(InfoEnvironment& environment, grpc::ServerCompletionQueue* queue);
+
+ private:
+  void OnRequest(bool ok);
+
+  CallCount::Member member_;  // First, so that it is destroyed last.
+  InfoEnvironment& environment_;
+  grpc::ServerCompletionQueue* const queue_;
+  grpc::ServerContext context_;
+  v1::GetServerInfoRequest request_;
+  GroupNormService::InfoResponder responder_;
+  CompletionTag request_tag_, reply_tag_;
+};
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_SERVER_INFO_CALL_H_

@@ -1,0 +1,91 @@
+// groupnorm-server: flags -> options -> server -> wait for a signal -> drain.
+
+#include <pthread.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_join.h"
+#include "server/flags.h"
+#include "server/process_memory.h"
+#include "server/server.h"
+#include "server/server_info.h"
+
+namespace {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitBadFlags = 2;
+
+// SIGTERM and SIGINT, blocked in this thread and in those that it starts from
+// now on, so that only WaitForSignal() takes them.
+sigset_t BlockEndingSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+int WaitForSignal(const sigset_t& signals) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+  return signal;
+}
+
+void LogToStandardError(const std::string& level) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("groupnorm-server"));
+  spdlog::set_level(spdlog::level::from_str(level));
+}
+
+int Fail(const absl::Status& status, int exit_code) {
+  const std::string text(status.message());
+  std::fprintf(stderr, "groupnorm-server: %s\n", text.c_str());
+  return exit_code;
+}
+
+int Serve(const groupnorm::Flags& flags, const sigset_t& signals) {
+  const auto server = groupnorm::Server::Start(flags.server);
+  if (!server.ok()) return Fail(server.status(), kExitFailure);
+
+  const std::string addresses = absl::StrJoin((*server)->addresses(), " ");
+  std::printf("groupnorm-server listening on %s\n", addresses.c_str());
+  std::fflush(stdout);
+  spdlog::info("version {} listening on {}", groupnorm::ServerVersion(),
+               addresses);
+
+  const int signal = WaitForSignal(signals);
+  spdlog::info("signal {}: draining for at most {}", signal,
+               absl::FormatDuration(flags.server.drain_timeout));
+  std::thread([&signals] {
+    std::_Exit(128 + WaitForSignal(signals));
+  }).detach();
+  if (!(*server)->Drain()) {
+    spdlog::warn("calls were cancelled: they outlived --drain-timeout");
+    return kExitFailure;
+  }
+  spdlog::info("drained");
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  groupnorm::KeepFreedMemory();
+  const absl::StatusOr<groupnorm::Flags> flags =
+      groupnorm::ParseFlags(argc, argv);
+  if (!flags.ok()) return Fail(flags.status(), kExitBadFlags);
+  if (flags->print.has_value()) {
+    std::fputs(flags->print->c_str(), stdout);
+    return EXIT_SUCCESS;
+  }
+  LogToStandardError(flags->log_level);
+  // Before the server starts threads, and for as long as the process lives.
+  static const sigset_t signals = BlockEndingSignals();
+  return Serve(*flags, signals);
+}

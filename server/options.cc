@@ -1,0 +1,79 @@
+#include "server/options.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <limits>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "server/cgroup.h"
+#include "server/listen_address.h"
+
+namespace groupnorm {
+namespace {
+
+// More threads than any machine has CPUs: a larger number is a mistake.
+constexpr int kMaxWorkers = 4096;
+
+absl::Status CheckRange(const char* flag, std::int64_t value, std::int64_t low,
+                        std::int64_t high) {
+  if (low <= value && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": ", value, ", expected ", low, " to ", high));
+}
+
+absl::Status CheckListen(const ServerOptions& options) {
+  if (options.listen.empty()) {
+    return absl::InvalidArgumentError(
+        "--listen: missing, expected host:port or unix:path");
+  }
+  for (const std::string& text : options.listen) {
+    const absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+    if (!address.ok()) return address.status();
+    if (!address->is_local() && !options.insecure) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--listen: '", text,
+          "' can be reached from other machines, expected a loopback address "
+          "or unix:path; --insecure allows it without encryption"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Validate(const ServerOptions& options) {
+  constexpr std::int64_t kMaxInt = std::numeric_limits<std::int32_t>::max();
+  absl::Status status = CheckListen(options);
+  status.Update(CheckRange("--workers", options.workers, 0, kMaxWorkers));
+  // gRPC and protobuf both count the bytes of a message in 31 bits.
+  status.Update(
+      CheckRange("--max-message-bytes", options.max_message_bytes, 1, kMaxInt));
+  status.Update(
+      CheckRange("--max-queued-calls", options.max_queued_calls, 1, kMaxInt));
+  status.Update(CheckRange("--max-queued-bytes", options.max_queued_bytes, 1,
+                           std::numeric_limits<std::int64_t>::max()));
+  status.Update(
+      CheckRange("--max-reading-calls", options.max_reading_calls, 0, kMaxInt));
+  if (options.drain_timeout < absl::ZeroDuration() ||
+      options.drain_timeout == absl::InfiniteDuration()) {
+    status.Update(absl::InvalidArgumentError(absl::StrCat(
+        "--drain-timeout: ", absl::FormatDuration(options.drain_timeout),
+        ", expected 0s or more")));
+  }
+  return status;
+}
+
+int UsableCpus() {
+  cpu_set_t affinity;
+  CPU_ZERO(&affinity);
+  int cpus = static_cast<int>(std::thread::hardware_concurrency());
+  if (::sched_getaffinity(0, sizeof(affinity), &affinity) == 0) {
+    cpus = CPU_COUNT(&affinity);
+  }
+  return std::max(1, std::min(cpus, CgroupCpuQuota("/").value_or(cpus)));
+}
+
+}  // namespace groupnorm

@@ -1,0 +1,218 @@
+#include "server/server.h"
+
+#include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
+
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "server/admission.h"
+#include "server/call.h"
+#include "server/info_call.h"
+#include "server/listen_address.h"
+#include "server/reading_slots.h"
+#include "server/service.h"
+#include "server/worker_pool.h"
+
+namespace groupnorm {
+namespace {
+
+// Threads that serve gRPC's completion queues, one queue each. They only move
+// bytes and decide; with one queue and one thread a single large call wakes the
+// fewest threads, and two let a second call be read meanwhile.
+constexpr int kQueues = 2;
+
+// Computations that share the workers, for each worker. Enough that a small one
+// finds its turn between large ones; more would only evict each other from the
+// caches.
+constexpr int kRunningPerWorker = 4;
+
+// Bodies that are received at the same time, for each worker, unless the option
+// says otherwise: while one is computed, the next one arrives.
+constexpr int kReadingPerWorker = 2;
+
+// Memory kept for the next requests: the input and the output of the largest.
+constexpr std::int64_t kIdleMessages = 2;
+
+void ServeQueue(grpc::ServerCompletionQueue& queue) {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue.Next(&tag, &ok)) static_cast<CompletionTag*>(tag)->Complete(ok);
+}
+
+ServerOptions WithDefaults(ServerOptions options) {
+  if (options.workers == 0) options.workers = UsableCpus();
+  if (options.max_reading_calls == 0) {
+    options.max_reading_calls = kReadingPerWorker * options.workers;
+  }
+  return options;
+}
+
+}  // namespace
+
+struct Server::Impl {
+  explicit Impl(const ServerOptions& with_defaults);
+
+  absl::Status Listen();
+  void Serve();
+  bool Drain();
+  void StopServing(absl::Time deadline);
+
+  const ServerOptions options;
+  std::vector<std::string> addresses;
+
+  AdmissionController admission;
+  ReadingSlots reading_slots;
+  BufferPool buffers;
+  CallCount calls;
+  CallCount admitted;
+  WorkerPool workers;
+  GroupNormService service;
+  CallEnvironment call_environment;
+  InfoEnvironment info_environment;
+
+  std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
+  std::unique_ptr<grpc::Server> server;
+  std::vector<std::thread> threads;
+
+  absl::Mutex drain_mutex;
+  std::optional<bool> drained ABSL_GUARDED_BY(drain_mutex);
+};
+
+Server::Impl::Impl(const ServerOptions& with_defaults)
+    : options(with_defaults),
+      admission(options.max_queued_calls),
+      reading_slots(options.max_reading_calls),
+      buffers(
+          static_cast<std::size_t>(kIdleMessages * options.max_message_bytes)),
+      workers(options.workers, kRunningPerWorker * options.workers),
+      call_environment{
+          .service = service,
+          .admission = admission,
+          .reading_slots = reading_slots,
+          .buffers = buffers,
+          .workers = workers,
+          .limits = {.max_message_bytes = options.max_message_bytes,
+                     .max_queued_bytes = options.max_queued_bytes},
+          .calls = calls,
+          .admitted = admitted},
+      info_environment{.service = service,
+                       .admission = admission,
+                       .info = {.max_message_bytes = options.max_message_bytes,
+                                .workers = options.workers,
+                                .started = absl::Now()},
+                       .calls = calls} {}
+
+absl::Status Server::Impl::Listen() {
+  const auto max_message_bytes = static_cast<int>(options.max_message_bytes);
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(max_message_bytes);
+  builder.SetMaxSendMessageSize(max_message_bytes);
+  // A second server on the port fails instead of taking half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Identity alone: a message that grows when it is unpacked evades the limit
+  // on its size until it fills the memory.
+  builder.AddChannelArgument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+                             1);
+  builder.RegisterService(&service);
+  for (int i = 0; i < kQueues; ++i) {
+    queues.push_back(builder.AddCompletionQueue());
+  }
+
+  std::vector<ListenAddress> wanted;
+  for (const std::string& text : options.listen) {
+    absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+    if (!address.ok()) return address.status();
+    if (absl::Status status = address->RemoveStaleSocket(); !status.ok()) {
+      return status;
+    }
+    wanted.push_back(*std::move(address));
+  }
+  std::vector<int> ports(wanted.size(), 0);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    builder.AddListeningPort(wanted[i].text(),
+                             grpc::InsecureServerCredentials(), &ports[i]);
+  }
+  server = builder.BuildAndStart();
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (ports[i] == 0) {
+      return absl::UnavailableError(
+          absl::StrCat("--listen: ", wanted[i].text(),
+                       " cannot be bound; is it in use, or not an address of "
+                       "this machine?"));
+    }
+    addresses.push_back(wanted[i].WithPort(ports[i]));
+  }
+  if (server == nullptr) {
+    return absl::InternalError("server: gRPC refused to start");
+  }
+  return absl::OkStatus();
+}
+
+void Server::Impl::Serve() {
+  for (const auto& queue : queues) {
+    Call::Await(GroupNormService::kForward, call_environment, queue.get());
+    Call::Await(GroupNormService::kBackward, call_environment, queue.get());
+    InfoCall::Await(info_environment, queue.get());
+    threads.emplace_back([&queue = *queue] { ServeQueue(queue); });
+  }
+}
+
+bool Server::Impl::Drain() {
+  absl::MutexLock lock(&drain_mutex);
+  if (drained.has_value()) return *drained;
+  const absl::Time deadline = absl::Now() + options.drain_timeout;
+  admission.StartDraining();
+  drained = admitted.AwaitNone(deadline);
+  StopServing(*drained ? deadline : absl::Now());
+  return *drained;
+}
+
+// Ends the calls that are left at `deadline`, then the threads.
+void Server::Impl::StopServing(absl::Time deadline) {
+  server->Shutdown(absl::ToChronoTime(deadline));
+  // Every call that waited for a caller has its tag back now or soon. No
+  // operation may start on a queue that has been shut down, so first the calls
+  // have to be gone.
+  calls.AwaitNone(absl::InfiniteFuture());
+  for (const auto& queue : queues) queue->Shutdown();
+  for (std::thread& thread : threads) thread.join();
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
+  if (absl::Status status = Validate(options); !status.ok()) return status;
+  auto impl = std::make_unique<Impl>(WithDefaults(std::move(options)));
+  if (absl::Status status = impl->Listen(); !status.ok()) {
+    // gRPC wants even queues that were never served to be drained.
+    impl->server.reset();
+    for (const auto& queue : impl->queues) {
+      queue->Shutdown();
+      ServeQueue(*queue);
+    }
+    return status;
+  }
+  impl->Serve();
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Server::~Server() {
+  absl::MutexLock lock(&impl_->drain_mutex);
+  if (impl_->drained.has_value()) return;
+  impl_->admission.StartDraining();
+  impl_->StopServing(absl::Now());
+}
+
+const std::vector<std::string>& Server::addresses() const {
+  return impl_->addresses;
+}
+
+int Server::calls_in_flight() const { return impl_->admission.in_flight(); }
+
+bool Server::Drain() { return impl_->Drain(); }
+
+}  // namespace groupnorm
