@@ -1,0 +1,33 @@
+#include "server/call_count.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <thread>
+
+namespace groupnorm {
+namespace {
+
+TEST(CallCount, IsEmptyWithoutMembers) {
+  CallCount count;
+  EXPECT_TRUE(count.AwaitNone(absl::InfinitePast()));
+}
+
+TEST(CallCount, GivesUpAtTheDeadline) {
+  CallCount count;
+  CallCount::Member member(count);
+  EXPECT_FALSE(count.AwaitNone(absl::InfinitePast()));
+}
+
+TEST(CallCount, WaitsForTheLastMember) {
+  CallCount count;
+  std::optional<CallCount::Member> first(count), second(count);
+  first.reset();
+  EXPECT_FALSE(count.AwaitNone(absl::InfinitePast()));
+  std::thread other([&second] { second.reset(); });
+  EXPECT_TRUE(count.AwaitNone(absl::InfiniteFuture()));
+  other.join();
+}
+
+}  // namespace
+}  // namespace groupnorm

@@ -1,0 +1,156 @@
+#include "server/flags.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+namespace groupnorm {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+absl::StatusOr<Flags> Parse(const std::vector<std::string>& flags) {
+  std::vector<const char*> argv = {"groupnorm-server"};
+  for (const std::string& flag : flags) argv.push_back(flag.c_str());
+  return ParseFlags(static_cast<int>(argv.size()), argv.data());
+}
+
+std::string ErrorOf(const std::vector<std::string>& flags) {
+  const absl::StatusOr<Flags> parsed = Parse(flags);
+  EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument);
+  return std::string(parsed.status().message());
+}
+
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const char* value) : name_(name) {
+    ::setenv(name, value, 1);
+  }
+  ~ScopedVariable() { ::unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
+TEST(Flags, DefaultToTheOptions) {
+  const Flags flags = Parse({}).value();
+  const ServerOptions defaults;
+  EXPECT_EQ(flags.server.listen, defaults.listen);
+  EXPECT_FALSE(flags.server.insecure);
+  EXPECT_EQ(flags.server.workers, 0);
+  EXPECT_EQ(flags.server.max_message_bytes, 256 << 20);
+  EXPECT_EQ(flags.server.max_queued_calls, 256);
+  EXPECT_EQ(flags.server.max_queued_bytes, std::int64_t{2} << 30);
+  EXPECT_EQ(flags.server.max_reading_calls, 0);
+  EXPECT_EQ(flags.server.drain_timeout, absl::Seconds(30));
+  EXPECT_EQ(flags.log_level, "info");
+  EXPECT_EQ(flags.print, std::nullopt);
+}
+
+TEST(Flags, SetEveryOption) {
+  const Flags flags =
+      Parse({"--listen", "127.0.0.1:0", "--listen=0.0.0.0:1", "--insecure",
+             "--workers=3", "--max-message-bytes=5MiB", "--max-queued-calls=7",
+             "--max-queued-bytes=12345", "--max-reading-calls=2",
+             "--drain-timeout=1m30s", "--log-level=debug"})
+          .value();
+  EXPECT_THAT(flags.server.listen, ElementsAre("127.0.0.1:0", "0.0.0.0:1"));
+  EXPECT_TRUE(flags.server.insecure);
+  EXPECT_EQ(flags.server.workers, 3);
+  EXPECT_EQ(flags.server.max_message_bytes, 5 << 20);
+  EXPECT_EQ(flags.server.max_queued_calls, 7);
+  EXPECT_EQ(flags.server.max_queued_bytes, 12345);
+  EXPECT_EQ(flags.server.max_reading_calls, 2);
+  EXPECT_EQ(flags.server.drain_timeout, absl::Seconds(90));
+  EXPECT_EQ(flags.log_level, "debug");
+}
+
+TEST(Flags, AreTakenFromTheEnvironment) {
+  const ScopedVariable listen("GROUPNORM_LISTEN", "0.0.0.0:1,unix:/tmp/x");
+  const ScopedVariable insecure("GROUPNORM_INSECURE", "true");
+  const ScopedVariable bytes("GROUPNORM_MAX_MESSAGE_BYTES", "64KiB");
+  const ScopedVariable timeout("GROUPNORM_DRAIN_TIMEOUT", "500ms");
+  const Flags flags = Parse({}).value();
+  EXPECT_THAT(flags.server.listen, ElementsAre("0.0.0.0:1", "unix:/tmp/x"));
+  EXPECT_TRUE(flags.server.insecure);
+  EXPECT_EQ(flags.server.max_message_bytes, 64 << 10);
+  EXPECT_EQ(flags.server.drain_timeout, absl::Milliseconds(500));
+}
+
+TEST(Flags, ComeBeforeTheEnvironment) {
+  const ScopedVariable workers("GROUPNORM_WORKERS", "5");
+  EXPECT_EQ(Parse({})->server.workers, 5);
+  EXPECT_EQ(Parse({"--workers", "6"})->server.workers, 6);
+}
+
+TEST(Flags, RefuseABareNumberAsDuration) {
+  EXPECT_EQ(ErrorOf({"--drain-timeout=10"}),
+            "--drain-timeout: '10', expected a duration such as 10s or 500ms");
+  EXPECT_EQ(ErrorOf({"--drain-timeout=0"}),
+            "--drain-timeout: '0', expected a duration such as 10s or 500ms");
+  EXPECT_EQ(Parse({"--drain-timeout=0s"})->server.drain_timeout,
+            absl::ZeroDuration());
+}
+
+TEST(Flags, RefuseASizeOfAnotherUnit) {
+  for (const std::string text :
+       {"1MB", "MiB", "-1", "1.5GiB", "8589934592GiB", "1KiBMiB"}) {
+    EXPECT_EQ(ErrorOf({"--max-queued-bytes=" + text}),
+              "--max-queued-bytes: '" + text +
+                  "', expected bytes, or a size such as 256MiB (KiB, MiB, "
+                  "GiB)");
+  }
+  EXPECT_EQ(Parse({"--max-queued-bytes=3GiB"})->server.max_queued_bytes,
+            std::int64_t{3} << 30);
+}
+
+TEST(Flags, RefuseWhatIsNoNumber) {
+  EXPECT_EQ(ErrorOf({"--workers=many"}),
+            "--workers: 'many', expected a whole number");
+  const ScopedVariable calls("GROUPNORM_MAX_QUEUED_CALLS", "1e3");
+  EXPECT_EQ(ErrorOf({}), "--max-queued-calls: '1e3', expected a whole number");
+}
+
+TEST(Flags, RefuseAnUnknownLogLevel) {
+  EXPECT_EQ(ErrorOf({"--log-level=loud"}),
+            "--log-level: 'loud', expected debug, info, warning, error or off");
+}
+
+TEST(Flags, RefuseWhatTheOptionsDoNotAllow) {
+  EXPECT_EQ(ErrorOf({"--max-message-bytes=2GiB"}),
+            "--max-message-bytes: 2147483648, expected 1 to 2147483647");
+}
+
+TEST(Flags, RefuseUnknownFlags) {
+  EXPECT_THAT(ErrorOf({"--port=1"}), HasSubstr("--port=1"));
+  EXPECT_THAT(ErrorOf({"serve"}), HasSubstr("serve"));
+}
+
+TEST(Flags, PrintHelpWithVariableTypeAndDefaultOfEveryFlag) {
+  const std::string help = Parse({"--help"})->print.value();
+  for (const char* entry :
+       {"--listen ADDRESS=127.0.0.1:50051 ... (Env:GROUPNORM_LISTEN)",
+        "--insecure (Env:GROUPNORM_INSECURE)",
+        "--workers THREADS=0 (Env:GROUPNORM_WORKERS)",
+        "--max-message-bytes SIZE=256MiB (Env:GROUPNORM_MAX_MESSAGE_BYTES)",
+        "--max-queued-calls CALLS=256 (Env:GROUPNORM_MAX_QUEUED_CALLS)",
+        "--max-queued-bytes SIZE=2GiB (Env:GROUPNORM_MAX_QUEUED_BYTES)",
+        "--max-reading-calls CALLS=0 (Env:GROUPNORM_MAX_READING_CALLS)",
+        "--drain-timeout DURATION=30s (Env:GROUPNORM_DRAIN_TIMEOUT)",
+        "--log-level LEVEL=info (Env:GROUPNORM_LOG_LEVEL)"}) {
+    EXPECT_THAT(help, HasSubstr(entry));
+  }
+}
+
+TEST(Flags, PrintTheVersion) {
+  EXPECT_THAT(
+      Parse({"--version"})->print.value(),
+      ::testing::MatchesRegex("groupnorm-server [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+}  // namespace
+}  // namespace groupnorm
