@@ -59,23 +59,23 @@ void GenerateStatistics(const Fields& fields, Request& request) {
 
 class RequestEncoding : public ::testing::Test {
  protected:
-  const std::string data_ = std::string(768, 'd');
-  const TensorView tensor_ = {DataType::kFloat64, {2, 6, 8}, data_.data()};
-  const TensorView parameter_ = {DataType::kBfloat16, {6}, data_.data()};
-  const TensorView statistic_ = {DataType::kFloat64, {2, 3}, data_.data()};
+  const std::string data = std::string(768, 'd');
+  const TensorView tensor = {DataType::kFloat64, {2, 6, 8}, data.data()};
+  const TensorView parameter = {DataType::kBfloat16, {6}, data.data()};
+  const TensorView statistic = {DataType::kFloat64, {2, 3}, data.data()};
 };
 
 TEST_F(RequestEncoding, OfForwardIsWhatProtobufWouldWrite) {
   for (int options = 0; options < 64; ++options) {
     ForwardRequestFields fields;
     fields.num_groups = 3;
-    fields.input = tensor_;
+    fields.input = tensor;
     if (options & 1) fields.epsilon = 0.0;
     if (options & 2) fields.layout = Layout::kChannelsLast;
-    if (options & 4) fields.weight = parameter_;
-    if (options & 8) fields.bias = parameter_;
-    if (options & 16) fields.mean = statistic_;
-    if (options & 32) fields.rstd = statistic_;
+    if (options & 4) fields.weight = parameter;
+    if (options & 8) fields.bias = parameter;
+    if (options & 16) fields.mean = statistic;
+    if (options & 32) fields.rstd = statistic;
 
     v1::ForwardRequest expected;
     GenerateConfig(fields, expected);
@@ -95,13 +95,13 @@ TEST_F(RequestEncoding, OfBackwardIsWhatProtobufWouldWrite) {
   for (int options = 0; options < 1024; ++options) {
     BackwardRequestFields fields;
     fields.num_groups = 3;
-    fields.grad_output = tensor_;
-    fields.input = tensor_;
+    fields.grad_output = tensor;
+    fields.input = tensor;
     if (options & 1) fields.epsilon = 1e-3;
     if (options & 2) fields.layout = Layout::kChannelsLast;
-    if (options & 4) fields.weight = parameter_;
-    if (options & 8) fields.mean = statistic_;
-    if (options & 16) fields.rstd = statistic_;
+    if (options & 4) fields.weight = parameter;
+    if (options & 8) fields.mean = statistic;
+    if (options & 16) fields.rstd = statistic;
     fields.want_grad_input = (options & 32) != 0;
     fields.want_grad_weight = (options & 64) != 0;
     fields.want_grad_bias = (options & 128) != 0;
@@ -130,7 +130,7 @@ TEST_F(RequestEncoding, OfBackwardIsWhatProtobufWouldWrite) {
 TEST_F(RequestEncoding, LeavesTheServerToRejectWhatIsWrong) {
   ForwardRequestFields fields;
   fields.num_groups = -1;
-  fields.weight = TensorView{DataType::kFloat32, {}, data_.data()};
+  fields.weight = TensorView{DataType::kFloat32, {}, data.data()};
   fields.input = {DataType::kFloat16, {3, 0}, nullptr};
   v1::ForwardRequest expected;
   GenerateConfig(fields, expected);
@@ -141,13 +141,13 @@ TEST_F(RequestEncoding, LeavesTheServerToRejectWhatIsWrong) {
 }
 
 TEST_F(RequestEncoding, DoesNotPointIntoTheCallersMemory) {
-  std::string data = data_;
+  std::string callers = data;
   ForwardRequestFields fields;
   fields.num_groups = 3;
-  fields.input = {DataType::kFloat64, {2, 6, 8}, data.data()};
+  fields.input = {DataType::kFloat64, {2, 6, 8}, callers.data()};
   const grpc::ByteBuffer encoded = EncodeForwardRequest(fields);
   const std::string before = BytesOf(encoded);
-  data.assign(data.size(), 'x');
+  callers.assign(callers.size(), 'x');
   EXPECT_EQ(BytesOf(encoded), before);
 }
 

@@ -14,16 +14,16 @@ namespace {
 constexpr int kMaxDepth = 5;
 
 const MessageSpec& TensorSpec() {
-  static const MessageSpec spec{{{1, FieldSpec::kEnum},
-                                 {2, FieldSpec::kVarintList},
-                                 {15, FieldSpec::kBytes}}};
-  return spec;
+  static const MessageSpec kSpec{{{1, FieldSpec::kEnum},
+                                  {2, FieldSpec::kVarintList},
+                                  {15, FieldSpec::kBytes}}};
+  return kSpec;
 }
 
 const MessageSpec& ConfigSpec() {
-  static const MessageSpec spec{
+  static const MessageSpec kSpec{
       {{1, FieldSpec::kInt64}, {2, FieldSpec::kDouble}, {3, FieldSpec::kEnum}}};
-  return spec;
+  return kSpec;
 }
 
 FieldSpec TensorField(std::uint64_t number) {
@@ -31,8 +31,8 @@ FieldSpec TensorField(std::uint64_t number) {
 }
 
 const MessageSpec& StatisticsSpec() {
-  static const MessageSpec spec{{TensorField(1), TensorField(2)}};
-  return spec;
+  static const MessageSpec kSpec{{TensorField(1), TensorField(2)}};
+  return kSpec;
 }
 
 FieldSpec ConfigField(std::uint64_t number) {
@@ -46,32 +46,33 @@ FieldSpec StatisticsField(std::uint64_t number) {
 }  // namespace
 
 const MessageSpec& ForwardRequestSpec() {
-  static const MessageSpec spec{{ConfigField(1), TensorField(2), TensorField(3),
-                                 StatisticsField(4), TensorField(15)}};
-  return spec;
+  static const MessageSpec kSpec{{ConfigField(1), TensorField(2),
+                                  TensorField(3), StatisticsField(4),
+                                  TensorField(15)}};
+  return kSpec;
 }
 
 const MessageSpec& BackwardRequestSpec() {
-  static const MessageSpec spec{{ConfigField(1),
-                                 TensorField(2),
-                                 StatisticsField(3),
-                                 {4, FieldSpec::kVarintList},
-                                 {5, FieldSpec::kBool},
-                                 {6, FieldSpec::kBool},
-                                 TensorField(14),
-                                 TensorField(15)}};
-  return spec;
+  static const MessageSpec kSpec{{ConfigField(1),
+                                  TensorField(2),
+                                  StatisticsField(3),
+                                  {4, FieldSpec::kVarintList},
+                                  {5, FieldSpec::kBool},
+                                  {6, FieldSpec::kBool},
+                                  TensorField(14),
+                                  TensorField(15)}};
+  return kSpec;
 }
 
 const MessageSpec& ForwardResponseSpec() {
-  static const MessageSpec spec{{StatisticsField(1), TensorField(15)}};
-  return spec;
+  static const MessageSpec kSpec{{StatisticsField(1), TensorField(15)}};
+  return kSpec;
 }
 
 const MessageSpec& BackwardResponseSpec() {
-  static const MessageSpec spec{
+  static const MessageSpec kSpec{
       {TensorField(1), TensorField(2), TensorField(15)}};
-  return spec;
+  return kSpec;
 }
 
 std::string MessageGenerator::Message(const MessageSpec& spec) {
@@ -166,8 +167,8 @@ std::string MessageGenerator::Tag(std::uint64_t number, unsigned wire_type) {
   const std::uint64_t tag = number * 8 + wire_type;
   if (!OneIn(10)) return wire_bytes::Varint(tag);
   const auto length = static_cast<int>(wire_bytes::Varint(tag).size());
-  if (OneIn(10))
-    return wire_bytes::Varint(tag, 6 - length);  // Too long by one.
+  // Too long by one byte.
+  if (OneIn(10)) return wire_bytes::Varint(tag, 6 - length);
   if (OneIn(2)) {
     // Bits beyond the 32nd, which do not count.
     return wire_bytes::Varint(tag | (1 + Below(7)) << 32);

@@ -138,6 +138,8 @@ TEST(RequestRejection, NamesFaultsOfTheConfig) {
 }
 
 TEST(RequestRejection, NamesFaultsOfTheInput) {
+  std::string ten_million_extents;
+  ten_million_extents.resize(10'000'000, '\1');
   ExpectRejectedByBoth({
       {"input: missing, expected a tensor", [](Bodies& b) { b.input.reset(); }},
       {"input.dtype: 0, " + kDtypes, Input("")},
@@ -152,8 +154,7 @@ TEST(RequestRejection, NamesFaultsOfTheInput) {
        Input(Tensor(kFloat32,
                     {1, 6, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 24))},
       {"input.shape: rank 10000000, expected rank 2 to 16",
-       Input(VarintField(1, kFloat32) +
-             Delimited(2, std::string(10'000'000, '\1')))},
+       Input(VarintField(1, kFloat32) + Delimited(2, ten_million_extents))},
       {"input.shape: [2, -6, 2, 4], expected extents of 0 or more",
        Input(Tensor(kFloat32, {2, -6, 2, 4}, 384))},
       {"input.shape: [0, 6, -9223372036854775808], expected extents of 0 or "

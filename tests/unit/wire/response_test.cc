@@ -56,44 +56,43 @@ void ExpectTensor(const v1::Tensor& tensor, v1::DataType dtype,
 
 class ResponseEncoding : public ::testing::Test {
  protected:
-  const std::string mean_ = std::string(32, 'm');
-  const std::string rstd_ = std::string(32, 'r');
-  const std::string output_ = std::string(2 * 300 * 2, 'o');
-  const ForwardResponseTensors forward_ = {
-      .mean = {DataType::kFloat64, {2, 2}, mean_.data()},
-      .rstd = {DataType::kFloat64, {2, 2}, rstd_.data()},
+  const std::string mean = std::string(32, 'm');
+  const std::string rstd = std::string(32, 'r');
+  const std::string output = std::string(1200, 'o');
+  const ForwardResponseTensors forward = {
+      .mean = {DataType::kFloat64, {2, 2}, mean.data()},
+      .rstd = {DataType::kFloat64, {2, 2}, rstd.data()},
       .output = {DataType::kBfloat16, {2, 300}}};
-  BufferPool pool_{1 << 20};
+  BufferPool pool{1 << 20};
 };
 
 TEST_F(ResponseEncoding, OfForwardIsWhatProtobufWouldWrite) {
   const grpc::ByteBuffer encoded =
-      EncodeForwardResponse(forward_, Filled(pool_, output_));
-  EXPECT_EQ(EncodedBytes(forward_),
-            static_cast<std::int64_t>(encoded.Length()));
+      EncodeForwardResponse(forward, Filled(pool, output));
+  EXPECT_EQ(EncodedBytes(forward), static_cast<std::int64_t>(encoded.Length()));
   const auto message = Canonical<v1::ForwardResponse>(encoded);
   ExpectTensor(message.statistics().mean(), v1::DATA_TYPE_FLOAT64, {2, 2},
-               mean_);
+               mean);
   ExpectTensor(message.statistics().rstd(), v1::DATA_TYPE_FLOAT64, {2, 2},
-               rstd_);
-  ExpectTensor(message.output(), v1::DATA_TYPE_BFLOAT16, {2, 300}, output_);
+               rstd);
+  ExpectTensor(message.output(), v1::DATA_TYPE_BFLOAT16, {2, 300}, output);
 }
 
 TEST_F(ResponseEncoding, SendsTheOutputFromItsBufferAndGivesItBack) {
-  Buffer output = Filled(pool_, output_);
-  const std::byte* const data = output.data();
+  Buffer buffer = Filled(pool, output);
+  const std::byte* const data = buffer.data();
   {
     const grpc::ByteBuffer encoded =
-        EncodeForwardResponse(forward_, std::move(output));
+        EncodeForwardResponse(forward, std::move(buffer));
     std::vector<grpc::Slice> slices;
     ASSERT_TRUE(encoded.Dump(&slices).ok());
     ASSERT_EQ(slices.size(), 2u);
     EXPECT_EQ(static_cast<const void*>(slices[1].begin()),
               static_cast<const void*>(data));
-    EXPECT_EQ(slices[1].size(), output_.size());
-    EXPECT_EQ(pool_.idle_bytes(), 0u);
+    EXPECT_EQ(slices[1].size(), output.size());
+    EXPECT_EQ(pool.idle_bytes(), 0u);
   }
-  EXPECT_GE(pool_.idle_bytes(), output_.size());
+  EXPECT_GE(pool.idle_bytes(), output.size());
 }
 
 TEST_F(ResponseEncoding, OfEmptyTensorsHoldsTheirShapes) {
@@ -128,7 +127,7 @@ TEST_F(ResponseEncoding, OfBackwardHoldsTheGradientsAskedFor) {
     if (wanted & 4) {
       response.grad_input =
           MutableTensorView{DataType::kFloat32, {2, 6, 2}, nullptr};
-      grad_input = Filled(pool_, input_data);
+      grad_input = Filled(pool, input_data);
     }
     const grpc::ByteBuffer encoded =
         EncodeBackwardResponse(response, std::move(grad_input));
