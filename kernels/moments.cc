@@ -40,12 +40,18 @@ DoubleDouble MultiplyDivide(DoubleDouble a, double b, double c) {
 
 Moments MomentsFromSums(std::int64_t count, double base, double pivot,
                         const CompensatedPair& sums) {
-  // All values equal the pivot, which no rounding of their sum may blur.
-  if (sums.second.value() == 0) return {pivot, 0, 0};
   const auto n = static_cast<double>(count);
   const DoubleDouble offset =
       MultiplyDivide({sums.first.sum(), sums.first.error()}, 1, n);
   const DoubleDouble mean = Add({base, 0}, offset);
+  // All values equal the pivot, which no rounding of their sum may blur. Beside
+  // a pivot below 2^-480 they may also differ so little that the squares
+  // underflow, as those of subnormal numbers do: then the mean tells.
+  if (sums.second.value() == 0 &&
+      (std::fabs(pivot) >= 0x1p-480 ||
+       std::fabs(mean.hi - pivot) <= 0x1p-50 * std::fabs(pivot))) {
+    return {pivot, 0, 0};
+  }
   const double d = (mean.hi - pivot) + mean.lo;
   const double m2 = MulAdd(-n * d, d, sums.second.value());
   // Written so that a NaN stays one.

@@ -97,6 +97,14 @@ TEST(Moments, OfEqualValuesHaveNoSpread) {
   }
 }
 
+TEST(Moments, OfSubnormalNumbersHaveTheirMean) {
+  const std::vector<double> values = {0x1p-1040, 0x1p-1030, -0x1p-1035, 0};
+  const Blocks blocks(OneGroup(values.size()));
+  const Moments moments = BlockMoments(values.data(), blocks.OfGroup(0, 0, 0));
+  EXPECT_EQ(moments.mean, 0x1p-1042 + 0x1p-1032 - 0x1p-1037);
+  EXPECT_EQ(moments.m2, 0);
+}
+
 TEST(Statistics, AreNanWhereTheMomentsAre) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   const Statistics statistics = StatisticsFromMoments(4, {1, 0, kNan}, 1e-5);
