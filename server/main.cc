@@ -12,9 +12,9 @@
 
 #include "absl/strings/str_join.h"
 #include "server/flags.h"
-#include "server/process_memory.h"
 #include "server/server.h"
 #include "server/server_info.h"
+#include "tensor/process_memory.h"
 
 namespace {
 

@@ -2,8 +2,9 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
-#include <exception>
+#include <cstring>
 #include <new>
 #include <string>
 
@@ -21,6 +22,11 @@ using groupnorm::cli::Outcome;
 
 /// Prints the one line that a failure gets.
 int Finish(Outcome outcome) {
+  // Before that line, and it may fail only now: the disk may be full.
+  if (std::fflush(stdout) != 0 && outcome.code == ExitCode::kOk) {
+    outcome = {ExitCode::kFile,
+               std::string("standard output: ") + std::strerror(errno)};
+  }
   if (!outcome.message.empty()) {
     std::replace(outcome.message.begin(), outcome.message.end(), '\n', ' ');
     std::fprintf(stderr, "groupnorm: %s\n", outcome.message.c_str());

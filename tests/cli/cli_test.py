@@ -292,6 +292,13 @@ class Status(CliTest):
                          ["BFLOAT16", "FLOAT16", "FLOAT32", "FLOAT64"])
         self.assertTrue(facts["simd target"])
 
+    def test_says_where_its_output_cannot_be_written(self):
+        with self.server() as address, open("/dev/full", "w") as full:
+            done = subprocess.run([CLI, "status", "--server", address], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=300)
+        self.assertEqual((done.returncode, done.stderr),
+                         (FILE, "groupnorm: standard output: No space left on device\n"))
+
     def test_prints_a_size_that_is_no_whole_number_of_mebibytes(self):
         with self.server("--max-message-bytes", "1000000") as address:
             done = self.run_cli("status", environment={"GROUPNORM_SERVER": address})

@@ -1,4 +1,4 @@
-#include "server/process_memory.h"
+#include "tensor/process_memory.h"
 
 #include <limits>
 
