@@ -163,6 +163,9 @@ TYPED_TEST(NarrowFloat, RoundsToInfinityFromHalfAStepBeyondTheLargest) {
       (Magnitude<TypeParam>(infinity - 1) + Magnitude<TypeParam>(infinity)) / 2;
   this->ExpectRoundsTo(std::nextafter(edge, 0.0), infinity - 1);
   this->ExpectRoundsTo(edge, infinity);
+  for (const double factor : {1.0, 1.25, 1.5, 1.999, 2.0, 1e10}) {
+    this->ExpectRoundsTo(Magnitude<TypeParam>(infinity) * factor, infinity);
+  }
   this->ExpectRoundsTo(std::numeric_limits<float>::max(), infinity);
   this->ExpectRoundsTo(std::numeric_limits<double>::max(), infinity);
   this->ExpectRoundsTo(std::numeric_limits<float>::infinity(), infinity);
