@@ -125,10 +125,12 @@ class ForwardComputation final : public Computation {
     NormalizeInDouble(normalizer.statistics, block);
   }
 
+  // The low parts keep the error within its bound where the bias takes away
+  // most of a large product.
   void NormalizeInSingle(const Statistics& statistics, const Block& block) {
     struct Affine {
-      float scale;
-      float shift;
+      SplitSingle scale;
+      SplitSingle shift;
     };
     const auto mean_hi = static_cast<float>(statistics.mean);
     const double mean_lo = (statistics.mean - mean_hi) + statistics.mean_lo;
@@ -136,13 +138,14 @@ class ForwardComputation final : public Computation {
         problem_.geometry, block,
         [&](std::int64_t c) -> Affine {
           const double scale = statistics.rstd * operands_.weight[c];
-          return {
-              static_cast<float>(scale),
-              static_cast<float>(MulAdd(-mean_lo, scale, operands_.bias[c]))};
+          return {Split(scale),
+                  Split(MulAdd(-mean_lo, scale, operands_.bias[c]))};
         },
         [&](const Affine& affine, std::int64_t i) {
           const float d = ToSingle(input_[i]) - mean_hi;
-          output_[i] = FromSingle<T>(MulAdd(d, affine.scale, affine.shift));
+          const float y = MulAdd(d, affine.scale.hi, affine.shift.hi);
+          output_[i] =
+              FromSingle<T>(y + MulAdd(d, affine.scale.lo, affine.shift.lo));
         });
   }
 

@@ -26,6 +26,18 @@ T FromSingle(float value) {
   }
 }
 
+/// A float64 coefficient as the nearest float32 and the rest.
+struct SplitSingle {
+  float hi;
+  float lo;
+};
+
+/// What overflows or is NaN has no rest.
+inline SplitSingle Split(double value) {
+  const auto hi = static_cast<float>(value);
+  return {hi, std::isfinite(hi) ? static_cast<float>(value - hi) : 0.0F};
+}
+
 /// Largest magnitude of a factor in float32 arithmetic; the least is its
 /// inverse. Between them no product of two leaves the normal numbers.
 inline constexpr double kMaxSingleFactor = 0x1p100;

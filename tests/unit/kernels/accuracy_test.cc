@@ -187,6 +187,9 @@ TEST_P(KernelAccuracy, HoldsForWeightsOfAnyScale) {
   forward.weight = {1e-35, 1, 0, 0, 1e32, -1};
   forward.bias = {0, 1e-3, 2, 0, 1e32, 0};
   CheckForward(forward);
+  // Beyond float32 these are infinities.
+  forward.bias = {1e300, -1e300, 1e-300, 1e39, 0, 1e-40};
+  CheckForward(forward);
   BackwardCase backward = RandomBackward(dtype(), geometry);
   backward.weight = forward.weight;
   CheckBackward(backward);

@@ -103,17 +103,24 @@ TEST_P(AdversarialData, AValueNearTheMeanThatIsItsOwnChannel) {
   }
 }
 
-// An outlier of 200 deviations whose bias takes half of it away: the largest
-// products that a result of this magnitude can have.
+// Outliers whose product with the weight lies just below a power of two, and a
+// bias that takes away half of it: the largest product that a result of its
+// magnitude can have, and so the largest errors of difference and scale.
 TEST_P(AdversarialData, ABiasThatCancelsAnOutlier) {
-  ForwardCase c = RandomForward(DataType::kFloat32, geometry({1, 1, 40000, 1}));
+  constexpr std::int64_t kChannels = 500;
+  ForwardCase c = RandomForward(DataType::kFloat32,
+                                geometry({1, kChannels, 400, kChannels}));
   std::vector<double> x = FromElements(c.dtype, c.input);
-  for (double outlier = 5e4; outlier < 6e4; outlier += 997) {
-    x[17] = outlier;
-    c.input = ToElements(c.dtype, x);
-    c.bias = {-100 * c.weight[0]};
-    CheckForward(c);
+  for (std::size_t channel = 0; channel < kChannels; ++channel) {
+    const std::size_t first =
+        GetParam() == Layout::kChannelsLast ? channel : channel * 400;
+    x[first] = 4e3 + static_cast<double>(channel);
+    // The outlier is near sqrt(400 - 1) deviations from the mean.
+    c.weight[channel] = 63.0 / std::sqrt(399.0);
+    c.bias[channel] = -31.3;
   }
+  c.input = ToElements(c.dtype, x);
+  CheckForward(c);
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ class GuardedBytes {
 
   std::vector<double> ToDoubles() const {
     std::vector<double> values(size_ / sizeof(double));
-    std::memcpy(values.data(), data_, size_);
+    if (size_ != 0) std::memcpy(values.data(), data_, size_);
     return values;
   }
 
