@@ -1,0 +1,144 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/testing/call_outcome.h"
+#include "tests/testing/messages.h"
+#include "tests/testing/raw_call.h"
+#include "tests/testing/server_process.h"
+#include "tests/testing/test_server.h"
+
+namespace groupnorm {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A connection to a server process, with calls that it has admitted and whose
+// bodies it waits for.
+struct ParkedCalls {
+  ParkedCalls(const ServerProcess& server, int count)
+      : channel(Connect(server.addresses().front())) {
+    for (int i = 0; i < count; ++i) {
+      calls.push_back(std::make_unique<RawCall>(channel, "Forward"));
+    }
+    server.AwaitErrors("admitted", count);
+  }
+
+  std::shared_ptr<grpc::Channel> channel;
+  std::vector<std::unique_ptr<RawCall>> calls;
+};
+
+std::vector<std::string> FlagsWith(const std::string& drain_timeout) {
+  return {"--listen=127.0.0.1:0", "--log-level=debug",
+          "--drain-timeout=" + drain_timeout};
+}
+
+class DrainTest : public ::testing::TestWithParam<int> {};
+
+TEST_P(DrainTest, AnswersAllCallsInFlightAndExitsWithZero) {
+  ServerProcess server(FlagsWith("300s"));
+  const ParkedCalls parked(server, 6);
+  server.Signal(GetParam());
+  server.AwaitErrors("draining for at most", 1);
+
+  const std::string request = SmallForwardRequest().SerializeAsString();
+  for (const auto& call : parked.calls) EXPECT_TRUE(call->Send(request));
+  for (const auto& call : parked.calls) {
+    EXPECT_THAT(call->Finish(), Succeeds());
+  }
+  EXPECT_EQ(server.Wait(), 0);
+  EXPECT_THAT(server.errors(), HasSubstr("drained"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, DrainTest, ::testing::Values(SIGTERM, SIGINT),
+                         [](const auto& param_info) {
+                           return std::string(param_info.param == SIGTERM
+                                                  ? "SIGTERM"
+                                                  : "SIGINT");
+                         });
+
+TEST(Drain, ExitsWithZeroWhereNoCallIsInFlight) {
+  ServerProcess server(FlagsWith("300s"));
+  ASSERT_NE(server.ready_line(), "");
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0);
+}
+
+TEST(Drain, CancelsCallsThatOutliveTheTimeout) {
+  ServerProcess server(FlagsWith("1ms"));
+  const ParkedCalls parked(server, 3);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 1);
+  EXPECT_THAT(server.errors(),
+              HasSubstr("calls were cancelled: they outlived --drain-timeout"));
+  for (const auto& call : parked.calls) EXPECT_FALSE(call->Finish().ok());
+}
+
+TEST(Drain, EndsAtOnceOnASecondSignal) {
+  ServerProcess server(FlagsWith("300s"));
+  const ParkedCalls parked(server, 1);
+  server.Signal(SIGTERM);
+  server.AwaitErrors("draining for at most", 1);
+  server.Signal(SIGINT);
+  EXPECT_EQ(server.Wait(), 128 + SIGINT);
+}
+
+TEST(Drain, RefusesNewCallsWithAPushback) {
+  TestServer server;
+  RawCall parked(server.channel(), "Forward");
+  server.AwaitCallsInFlight(1);
+  std::thread drain([&server] { EXPECT_TRUE(server.server().Drain()); });
+  grpc::Status refusal;
+  std::string pushback;
+  // Calls that come before the drain has begun are still answered.
+  do {
+    RawCall call(server.channel(), "Forward");
+    call.Send(SmallForwardRequest().SerializeAsString());
+    refusal = call.Finish();
+    pushback = call.TrailingMetadatum("grpc-retry-pushback-ms");
+  } while (refusal.ok());
+  EXPECT_THAT(refusal, FailsWith(grpc::StatusCode::UNAVAILABLE,
+                                 "server: draining, expected another server"));
+  EXPECT_EQ(pushback, "100");
+  v1::GetServerInfoResponse info;
+  EXPECT_THAT(server.GetServerInfo(&info),
+              FailsWith(grpc::StatusCode::UNAVAILABLE,
+                        "server: draining, expected another server"));
+  EXPECT_TRUE(parked.Send(SmallForwardRequest().SerializeAsString()));
+  EXPECT_THAT(parked.Finish(), Succeeds());
+  drain.join();
+  EXPECT_TRUE(server.server().Drain());
+}
+
+TEST(Drain, TellsThatCallsWereCancelled) {
+  ServerOptions options = LoopbackOptions();
+  options.drain_timeout = absl::ZeroDuration();
+  TestServer server(options);
+  RawCall parked(server.channel(), "Backward");
+  server.AwaitCallsInFlight(1);
+  EXPECT_FALSE(server.server().Drain());
+  EXPECT_FALSE(server.server().Drain());
+  EXPECT_FALSE(parked.Finish().ok());
+}
+
+TEST(Drain, HappensWithCallsInFlightWhereAServerIsDestroyed) {
+  std::unique_ptr<RawCall> reading, waiting;
+  {
+    ServerOptions options = LoopbackOptions();
+    options.max_reading_calls = 1;
+    TestServer server(options);
+    reading = std::make_unique<RawCall>(server.channel(), "Backward");
+    waiting = std::make_unique<RawCall>(server.channel(), "Forward");
+    server.AwaitCallsInFlight(2);
+  }
+  EXPECT_FALSE(reading->Finish().ok());
+  EXPECT_FALSE(waiting->Finish().ok());
+}
+
+}  // namespace
+}  // namespace groupnorm
