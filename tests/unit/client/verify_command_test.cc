@@ -32,12 +32,12 @@ using ::testing::StartsWith;
 class VerifyCommand : public ::testing::Test {
  protected:
   VerifyCommand() {
-    AddVerifyCommand(app_, outcome_);
-    std::filesystem::create_directories(folder_);
+    AddVerifyCommand(app, outcome);
+    std::filesystem::create_directories(folder);
   }
-  ~VerifyCommand() override { std::filesystem::remove_all(folder_); }
+  ~VerifyCommand() override { std::filesystem::remove_all(folder); }
 
-  std::string Path(const std::string& name) const { return folder_ / name; }
+  std::string Path(const std::string& name) const { return folder / name; }
 
   // Writes values that differ from each other and returns the path.
   std::string Write(const std::string& name, DataType dtype,
@@ -62,27 +62,27 @@ class VerifyCommand : public ::testing::Test {
     ::testing::internal::CaptureStdout();
     ::testing::internal::CaptureStderr();
     try {
-      app_.parse(arguments);
+      app.parse(arguments);
     } catch (const CLI::ParseError& error) {
-      outcome_ = {ExitCode::kUsage, error.what()};
+      outcome = {ExitCode::kUsage, error.what()};
     }
     std::fflush(stdout);
-    diagnostics_ = ::testing::internal::GetCapturedStderr();
+    diagnostics = ::testing::internal::GetCapturedStderr();
     return ::testing::internal::GetCapturedStdout();
   }
 
-  const std::filesystem::path folder_ =
+  const std::filesystem::path folder =
       std::filesystem::path(::testing::TempDir()) /
       ("verify_command_test_" + std::to_string(getpid()));
-  CLI::App app_{"", "groupnorm"};
-  Outcome outcome_;
-  std::string diagnostics_;
+  CLI::App app{"", "groupnorm"};
+  Outcome outcome;
+  std::string diagnostics;
 };
 
 TEST_F(VerifyCommand, ComparesTheUsersTensorWithinThisProcess) {
   const std::string input = Write("x.npy", DataType::kFloat32, {2, 6, 5});
   const std::string text = Run({input, "--num-groups", "3"});
-  EXPECT_EQ(outcome_.code, ExitCode::kOk) << outcome_.message;
+  EXPECT_EQ(outcome.code, ExitCode::kOk) << outcome.message;
   EXPECT_THAT(text, StartsWith("server: within this process, version "));
   EXPECT_THAT(text,
               HasSubstr(input + ": FLOAT32 [2, 6, 5], 3 groups; grad_output: "
@@ -95,7 +95,7 @@ TEST_F(VerifyCommand, ComparesTheUsersTensorWithinThisProcess) {
                           HasSubstr("\ngrad_bias   FLOAT32            6 ")));
   EXPECT_THAT(text, EndsWith("2 requests, 144 values compared: all within "
                              "their bounds\n"));
-  EXPECT_THAT(diagnostics_, Not(HasSubstr("cells")));
+  EXPECT_THAT(diagnostics, Not(HasSubstr("cells")));
 }
 
 TEST_F(VerifyCommand, TakesEveryFileAndOption) {
@@ -107,7 +107,7 @@ TEST_F(VerifyCommand, TakesEveryFileAndOption) {
        Write("mean.npy", DataType::kFloat64, {2, 2}), "--rstd",
        Write("rstd.npy", DataType::kFloat32, {2, 2}), "--grad-output",
        Write("g.npy", DataType::kBfloat16, {2, 5, 6})});
-  EXPECT_EQ(outcome_.code, ExitCode::kOk) << outcome_.message;
+  EXPECT_EQ(outcome.code, ExitCode::kOk) << outcome.message;
   EXPECT_THAT(text, AllOf(HasSubstr("BFLOAT16 [2, 5, 6], 2 groups; "
                                     "grad_output: " +
                                     Path("g.npy")),
@@ -120,42 +120,42 @@ TEST_F(VerifyCommand, DrawsTheGradOutputFromTheSeed) {
   const std::string input = Write("x.npy", DataType::kFloat32, {2, 6, 5});
   EXPECT_THAT(Run({input, "--num-groups", "3", "--seed", "42"}),
               HasSubstr("grad_output: random, of seed 42\n"));
-  EXPECT_EQ(outcome_.code, ExitCode::kOk) << outcome_.message;
+  EXPECT_EQ(outcome.code, ExitCode::kOk) << outcome.message;
 }
 
 TEST_F(VerifyCommand, GivesTheServersWordOnAProblemThatBreaksTheContract) {
   Run({Write("x.npy", DataType::kFloat32, {2, 6, 5}), "--num-groups", "4"});
-  EXPECT_EQ(outcome_.code, ExitCode::kRefused);
-  EXPECT_THAT(outcome_.message,
+  EXPECT_EQ(outcome.code, ExitCode::kRefused);
+  EXPECT_THAT(outcome.message,
               StartsWith("INVALID_ARGUMENT: config.num_groups: 4"));
 }
 
 TEST_F(VerifyCommand, NamesTheFileThatItCannotRead) {
   Run({Path("none.npy"), "--num-groups", "4"});
-  EXPECT_EQ(outcome_.code, ExitCode::kFile);
-  EXPECT_THAT(outcome_.message, StartsWith(Path("none.npy")));
+  EXPECT_EQ(outcome.code, ExitCode::kFile);
+  EXPECT_THAT(outcome.message, StartsWith(Path("none.npy")));
 }
 
 TEST_F(VerifyCommand, NamesTheServerThatDoesNotAnswer) {
   const std::string server = "unix:" + Path("nobody");
   Run({"--server", server});
-  EXPECT_EQ(outcome_.code, ExitCode::kNoAnswer);
-  EXPECT_THAT(outcome_.message, HasSubstr(server));
+  EXPECT_EQ(outcome.code, ExitCode::kNoAnswer);
+  EXPECT_THAT(outcome.message, HasSubstr(server));
 }
 
 TEST_F(VerifyCommand, TakesNoFileOptionsWithoutAnInput) {
   Run({"--num-groups", "3"});
-  EXPECT_EQ(outcome_.code, ExitCode::kUsage);
-  EXPECT_THAT(outcome_.message, HasSubstr("--num-groups requires INPUT"));
+  EXPECT_EQ(outcome.code, ExitCode::kUsage);
+  EXPECT_THAT(outcome.message, HasSubstr("--num-groups requires INPUT"));
   Run({"--grad-output", "g.npy"});
-  EXPECT_EQ(outcome_.code, ExitCode::kUsage);
-  EXPECT_THAT(outcome_.message, HasSubstr("--grad-output requires INPUT"));
+  EXPECT_EQ(outcome.code, ExitCode::kUsage);
+  EXPECT_THAT(outcome.message, HasSubstr("--grad-output requires INPUT"));
 }
 
 TEST_F(VerifyCommand, NeedsTheNumberOfGroupsOfAnInput) {
   Run({"x.npy"});
-  EXPECT_EQ(outcome_.code, ExitCode::kUsage);
-  EXPECT_THAT(outcome_.message, HasSubstr("INPUT requires --num-groups"));
+  EXPECT_EQ(outcome.code, ExitCode::kUsage);
+  EXPECT_THAT(outcome.message, HasSubstr("INPUT requires --num-groups"));
 }
 
 TEST(VerifyOutcome, IsAnExcessWhereOneNumberIsWrong) {
