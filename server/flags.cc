@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "server/server_info.h"
@@ -75,6 +76,23 @@ std::string EnvironmentName(const std::string& flag) {
                                         flag.substr(2), {{"-", "_"}})));
 }
 
+// Breaks a text into lines that fit beside the flags of --help.
+std::string Wrap(const std::string& text) {
+  constexpr std::size_t kLineBytes = 50;
+  std::string wrapped;
+  std::size_t line_bytes = 0;
+  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (line_bytes > 0) {
+      const bool fits = line_bytes + 1 + word.size() <= kLineBytes;
+      wrapped += fits ? ' ' : '\n';
+      line_bytes = fits ? line_bytes + 1 : 0;
+    }
+    absl::StrAppend(&wrapped, word);
+    line_bytes += word.size();
+  }
+  return wrapped;
+}
+
 // Adds a flag with one value, which `parse` makes of its text.
 template <typename T>
 void AddFlag(CLI::App& app, const std::string& flag, T& target,
@@ -86,7 +104,7 @@ void AddFlag(CLI::App& app, const std::string& flag, T& target,
          [&target, parse, flag](const std::string& value) {
            target = parse(flag, value);
          },
-         help)
+         Wrap(help))
       ->type_name(type)
       ->default_str(default_text)
       ->envname(EnvironmentName(flag));
@@ -94,18 +112,18 @@ void AddFlag(CLI::App& app, const std::string& flag, T& target,
 
 void AddListen(CLI::App& app, ServerOptions& options) {
   app.add_option("--listen", options.listen,
-                 "Address to listen on: host:port (port 0: any free one) or "
-                 "unix:path; several are separated by commas or by repeating "
-                 "the flag. The default is reachable from this machine only, "
-                 "since the connection is not encrypted.")
+                 Wrap("Address to listen on: host:port (port 0: any free one) "
+                      "or unix:path; several are separated by commas or by "
+                      "repeating the flag. The default is reachable from this "
+                      "machine only, since the connection is not encrypted."))
       ->type_name("ADDRESS")
       ->delimiter(',')
       ->default_str(options.listen.front())
       ->envname(EnvironmentName("--listen"));
   app.add_flag(
          "--insecure", options.insecure,
-         "Allow --listen on an address that other machines reach, without "
-         "encryption. Off by default, so that nobody does it unawares.")
+         Wrap("Allow --listen on an address that other machines reach, without "
+              "encryption. Off by default, so that nobody does it unawares."))
       ->envname(EnvironmentName("--insecure"));
 }
 
