@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "groupnorm/v1/groupnorm.pb.h"
 #include "tests/unit/client/fake_server.h"
@@ -508,23 +509,35 @@ TEST(ClientGetServerInfo, IsInternalWhereTheResponseIsNoMessage) {
 }
 
 TEST(ClientErrors, KeepTheServersCodeAndText) {
+  // ThreadSanitizer does not see the order that the connection brings.
+  absl::Mutex mutex;
   absl::Status answer;
   FakeServer server(
       {.forward = [&](const std::string&) -> absl::StatusOr<std::string> {
+        absl::MutexLock lock(&mutex);
         return answer;
       }});
   const std::unique_ptr<Client> client = Connect(server.address());
   for (int code = 1; code <= 16; ++code) {
     for (const std::string text : {"server: draining, as told",
                                    "deadline: passed before all was read"}) {
-      answer = absl::Status(static_cast<absl::StatusCode>(code), text);
+      const absl::Status expected(static_cast<absl::StatusCode>(code), text);
+      {
+        absl::MutexLock lock(&mutex);
+        answer = expected;
+      }
       ForwardMemory memory;
-      EXPECT_EQ(client->Forward(ForwardExample(), memory.results()), answer);
+      EXPECT_EQ(client->Forward(ForwardExample(), memory.results()), expected);
     }
   }
-  answer = absl::InvalidArgumentError("config.num_groups: 5, expected 3");
+  const absl::Status expected =
+      absl::InvalidArgumentError("config.num_groups: 5, expected 3");
+  {
+    absl::MutexLock lock(&mutex);
+    answer = expected;
+  }
   ForwardMemory memory;
-  EXPECT_EQ(client->Forward(ForwardExample(), memory.results()), answer);
+  EXPECT_EQ(client->Forward(ForwardExample(), memory.results()), expected);
 }
 
 TEST(ClientErrors, NameTheAddressWhereAnotherThanTheServerAnswers) {
