@@ -107,17 +107,18 @@ TEST_P(AdversarialData, AValueNearTheMeanThatIsItsOwnChannel) {
 // bias that takes away half of it: the largest product that a result of its
 // magnitude can have, and so the largest errors of difference and scale.
 TEST_P(AdversarialData, ABiasThatCancelsAnOutlier) {
-  constexpr std::int64_t kChannels = 500;
-  ForwardCase c = RandomForward(DataType::kFloat32,
-                                geometry({1, kChannels, 400, kChannels}));
+  constexpr std::int64_t kChannels = 1000;
+  constexpr std::int64_t kPositions = 1600;
+  ForwardCase c = RandomForward(
+      DataType::kFloat32, geometry({1, kChannels, kPositions, kChannels}));
   std::vector<double> x = FromElements(c.dtype, c.input);
   for (std::size_t channel = 0; channel < kChannels; ++channel) {
     const std::size_t first =
-        GetParam() == Layout::kChannelsLast ? channel : channel * 400;
-    x[first] = 4e3 + static_cast<double>(channel);
-    // The outlier is near sqrt(400 - 1) deviations from the mean.
-    c.weight[channel] = 63.0 / std::sqrt(399.0);
-    c.bias[channel] = -31.3;
+        GetParam() == Layout::kChannelsLast ? channel : channel * kPositions;
+    // Some 40 deviations from the mean, with a significand close to 1.
+    x[first] = 4100 + 0.1 * static_cast<double>(channel);
+    c.weight[channel] = 62.2 / std::sqrt(kPositions - 1.0);
+    c.bias[channel] = -30.3;
   }
   c.input = ToElements(c.dtype, x);
   CheckForward(c);
