@@ -20,9 +20,10 @@
 namespace groupnorm {
 namespace {
 
-// Threads that serve gRPC's completion queues, one queue each. They only move
-// bytes and decide; with one queue and one thread a single large call wakes the
-// fewest threads, and two let a second call be read meanwhile.
+// gRPC's completion queues, each served by one thread that only moves bytes and
+// decides. A hand-over to another thread costs a wake-up, so one queue is
+// fastest for a single large call; with several in flight its thread becomes
+// the bound. Two serve both.
 constexpr int kQueues = 2;
 
 // Computations that share the workers, for each worker. Enough that a small one
