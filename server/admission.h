@@ -26,7 +26,7 @@ class AdmissionController {
   /// kRetryPushback, may do better.
   absl::Status Admit(absl::Time deadline);
 
-  /// A call that was admitted is about to be answered, or has been cancelled.
+  /// A call that was admitted has been answered, or is over without an answer.
   void Answered();
 
   /// Admits nothing from now on.

@@ -136,18 +136,21 @@ void Call::Reply() {
     Fail(status);
     return;
   }
-  LeaveAdmission();
-  stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
-                         reply_tag_.Arm([call = shared_from_this()](bool) {}));
+  stream_.WriteAndFinish(
+      response, grpc::WriteOptions(), grpc::Status::OK,
+      reply_tag_.Arm([call = shared_from_this()](bool) { call->OnReplied(); }));
 }
 
 void Call::Fail(const absl::Status& status) {
   spdlog::debug("{} from {}: {}", MethodName(method_), context_.peer(),
                 status.ToString());
-  LeaveAdmission();
-  stream_.Finish(ToGrpcStatus(status),
-                 reply_tag_.Arm([call = shared_from_this()](bool) {}));
+  stream_.Finish(
+      ToGrpcStatus(status),
+      reply_tag_.Arm([call = shared_from_this()](bool) { call->OnReplied(); }));
 }
+
+// Only now: a reply that its caller does not read keeps its memory.
+void Call::OnReplied() { LeaveAdmission(); }
 
 void Call::OnOver() {
   if (!context_.IsCancelled()) return;

@@ -64,9 +64,10 @@ class Call : public std::enable_shared_from_this<Call> {
   void Execute();
   void OnExecuted(absl::Status status);
   void Reply();
+  void Fail(const absl::Status& status);
+  void OnReplied();
 
   absl::Status Prepare();
-  void Fail(const absl::Status& status);
   void OnOver();
   void ReleaseReadingSlot();
   void LeaveAdmission();

@@ -70,9 +70,30 @@ TEST(Admission, CountsACallNoMoreOnceItIsAnswered) {
   v1::ForwardResponse response;
   for (int i = 0; i < 200; ++i) {
     ASSERT_THAT(server.Forward(SmallForwardRequest(), &response), Succeeds());
+    server.AwaitCallsInFlight(0);
     ASSERT_THAT(server.Forward(v1::ForwardRequest(), &response),
                 FailsWith(grpc::StatusCode::INVALID_ARGUMENT, ::testing::_));
+    server.AwaitCallsInFlight(0);
   }
+}
+
+TEST(Admission, CountsACallWhoseReplyIsNotRead) {
+  TestServer server(OptionsWithRoomFor(1));
+  // A response of 16 MiB, far more than what travels unasked.
+  v1::ForwardRequest request;
+  request.mutable_config()->set_num_groups(4);
+  *request.mutable_input() =
+      RandomTensor(DataType::kFloat32, {1, 4, 1 << 20}, 1);
+  RawCall unread(server.channel(), "Forward");
+  ASSERT_TRUE(unread.Send(request.SerializeAsString()));
+  unread.AwaitReply();
+  v1::ForwardResponse response;
+  EXPECT_THAT(server.Forward(SmallForwardRequest(), &response),
+              FailsWith(grpc::StatusCode::UNAVAILABLE, ::testing::_));
+
+  EXPECT_THAT(unread.Finish(), Succeeds());
+  server.AwaitCallsInFlight(0);
+  EXPECT_THAT(server.Forward(SmallForwardRequest(), &response), Succeeds());
 }
 
 TEST(Admission, AnswersGetServerInfoWhileFull) {

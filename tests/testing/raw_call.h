@@ -32,6 +32,9 @@ class RawCall {
 
   void Cancel() { context_.TryCancel(); }
 
+  /// Waits until the server has begun to reply.
+  void AwaitReply() { stream_->WaitForInitialMetadata(); }
+
   /// Waits for the response, where there is one, and for the status.
   grpc::Status Finish();
 
