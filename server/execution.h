@@ -36,12 +36,15 @@ class Execution : public Computation {
 
  private:
   struct Phase {
-    Computation* stage;
+    Computation& stage;
     std::int64_t phase;  // Within the stage.
   };
 
+  // Looked up, not listed: a batch of many small samples has millions of
+  // phases.
+  Phase At(std::int64_t phase) const;
+
   std::vector<std::unique_ptr<Computation>> stages_;
-  std::vector<Phase> phases_;
 };
 
 /// Decodes a message, checks it against the contract and what it needs against
