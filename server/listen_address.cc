@@ -5,7 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "absl/strings/match.h"
@@ -25,17 +25,22 @@ absl::StatusOr<ListenAddress> BadAddress(std::string_view text,
                    "', expected ", expected));
 }
 
-// Whether a process accepts connections on a UNIX socket.
-bool IsListening(const std::string& path) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return false;
+// Whether a process may still use a UNIX socket: only a connection that is
+// refused says that none does. A full backlog, a socket of another type or a
+// missing permission do not; a connection that would wait does not wait.
+bool IsInUse(const std::string& path) {
+  const int fd =
+      ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return true;
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), path.size());
-  const int result = ::connect(fd, reinterpret_cast<const sockaddr*>(&address),
-                               sizeof(address));
+  const bool refused =
+      ::connect(fd, reinterpret_cast<const sockaddr*>(&address),
+                sizeof(address)) != 0 &&
+      (errno == ECONNREFUSED || errno == ENOENT);
   ::close(fd);
-  return result == 0;
+  return !refused;
 }
 
 }  // namespace
@@ -90,7 +95,7 @@ absl::Status ListenAddress::RemoveStaleSocket() const {
     return absl::UnavailableError(
         absl::StrCat("--listen: ", text_, " exists and is not a socket"));
   }
-  if (IsListening(path_)) {
+  if (IsInUse(path_)) {
     return absl::UnavailableError(
         absl::StrCat("--listen: ", text_, " is in use by another process"));
   }

@@ -26,7 +26,7 @@ class ListenAddress {
   std::string WithPort(int port) const;
 
   /// Removes the socket file that a server left behind when it died. Does
-  /// nothing for other addresses. UNAVAILABLE where a process still listens on
+  /// nothing for other addresses. UNAVAILABLE where a process may still use
   /// it (gRPC would take the path away from that process without a word), or
   /// where the file is something else.
   absl::Status RemoveStaleSocket() const;

@@ -23,8 +23,8 @@ std::string ErrorOf(const std::string& text) {
 // A socket bound to a path, listening or not.
 class BoundSocket {
  public:
-  BoundSocket(const std::string& path, bool listening)
-      : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
+  BoundSocket(const std::string& path, bool listening, int type = SOCK_STREAM)
+      : fd_(::socket(AF_UNIX, type, 0)) {
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, path.data(), path.size());
@@ -89,6 +89,16 @@ TEST(ListenAddress, RemovesTheSocketOfADeadServer) {
 TEST(ListenAddress, LeavesTheSocketOfALivingServer) {
   const std::string path = UniquePath(".sock");
   const BoundSocket living(path, true);
+  EXPECT_EQ(ListenAddress::Parse("unix:" + path)->RemoveStaleSocket(),
+            absl::UnavailableError("--listen: unix:" + path +
+                                   " is in use by another process"));
+  EXPECT_TRUE(std::filesystem::exists(path));
+  std::filesystem::remove(path);
+}
+
+TEST(ListenAddress, LeavesASocketOfAnotherType) {
+  const std::string path = UniquePath(".sock");
+  const BoundSocket datagrams(path, false, SOCK_DGRAM);
   EXPECT_EQ(ListenAddress::Parse("unix:" + path)->RemoveStaleSocket(),
             absl::UnavailableError("--listen: unix:" + path +
                                    " is in use by another process"));
