@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "server/grpc_status.h"
 #include "server/guarded.h"
@@ -50,15 +51,18 @@ void Call::OnHeaders(bool ok) {
 }
 
 void Call::Admit() {
+  // Before it is decided: a drain that begins right after the decision has to
+  // find the call among those it waits for.
+  admitted_.emplace(environment_.admitted);
   const absl::Status admission =
       environment_.admission.Admit(absl::FromChrono(context_.deadline()));
   if (!admission.ok()) {
+    admitted_.reset();
     if (absl::IsUnavailable(admission)) AddRetryPushback(context_);
     Fail(admission);
     return;
   }
   in_flight_ = true;
-  admitted_.emplace(environment_.admitted);
   spdlog::debug("{} from {}: admitted", MethodName(method_), context_.peer());
   if (environment_.reading_slots.TakeOrWait(
           this, [call = shared_from_this()] { call->OnReadingSlot(); })) {
