@@ -48,7 +48,7 @@ struct BackwardRequest {
 
 /// Checks an encoded message against the contract, without a copy of its
 /// tensors. Fails with INVALID_ARGUMENT and the text of the first failure in
-/// the order of docs/protocol.md: `<field path>: <offending value>, expected
+/// the order of ARCHITECTURE.md: `<field path>: <offending value>, expected
 /// <what>`; at most 1,024 bytes of printable ASCII. Takes constant memory,
 /// whatever the message.
 absl::StatusOr<ForwardRequest> DecodeForwardRequest(

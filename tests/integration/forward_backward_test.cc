@@ -154,6 +154,8 @@ TEST_P(EveryDtypeAndLayout, ForwardUsesGivenStatisticsAsTheyAre) {
                           .mean = ViewOf(request.statistics().mean()),
                           .rstd = ViewOf(request.statistics().rstd())});
   ExpectRight(expected.output, response.output(), "output");
+  EXPECT_EQ(response.statistics().mean().dtype(), v1::DATA_TYPE_FLOAT64);
+  EXPECT_EQ(response.statistics().rstd().dtype(), v1::DATA_TYPE_FLOAT64);
   EXPECT_EQ(ValuesOf(response.statistics().mean()),
             ValuesOf(request.statistics().mean()));
   EXPECT_EQ(ValuesOf(response.statistics().rstd()),

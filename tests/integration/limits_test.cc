@@ -142,6 +142,14 @@ TEST_F(LimitsTest, AllowTheInputGradientOfManyEmptyChannels) {
   EXPECT_THAT(Send("Backward", request.SerializeAsString()), Succeeds());
 }
 
+TEST_F(LimitsTest, AllowGradientsOfManyEmptySamplesUnlessPerSample) {
+  v1::BackwardRequest request = EmptyBackward({kHuge, 1, 0}, 1);
+  EXPECT_THAT(Send("Backward", request.SerializeAsString()), Succeeds());
+  request.set_per_sample_gradients(true);
+  EXPECT_THAT(Send("Backward", request.SerializeAsString()),
+              ResponseTooLarge());
+}
+
 TEST_F(LimitsTest, RefuseTenMillionExtentsWithoutStoringThem) {
   v1::ForwardRequest request = EmptyForward({}, 1);
   request.mutable_input()->mutable_shape()->Resize(10'000'000, 1);

@@ -103,7 +103,7 @@ std::vector<Fault<Request>> CommonFaults() {
        [](Request& r) {
          SetShape(*r.mutable_input(), {2, 6, -8});
        },
-       "input.shape", "", ""},
+       "input.shape", "[2, 6, -8]", "extents of 0 or more"},
       {"NoChannels",
        [](Request& r) {
          SetShape(*r.mutable_input(), {2, 0, 8});
@@ -113,12 +113,12 @@ std::vector<Fault<Request>> CommonFaults() {
        [](Request& r) {
          SetShape(*r.mutable_input(), {std::int64_t{1} << 40, 6, 1 << 20});
        },
-       "input.shape", "", ""},
+       "input.shape", "[1099511627776, 6, 1048576]", "a product below 2^60"},
       {"ProductTooLargeBesideAZero",
        [](Request& r) {
          SetShape(*r.mutable_input(), {0, 6, std::int64_t{1} << 60});
        },
-       "input.shape", "", ""},
+       "input.shape", "[0, 6, 1152921504606846976]", "a product below 2^60"},
       {"DataTooShort",
        [](Request& r) { r.mutable_input()->mutable_data()->resize(380); },
        "input.data", "380 bytes", "384 for FLOAT32 [2, 6, 2, 4]"},
@@ -205,7 +205,7 @@ std::vector<Fault<Backward>> BackwardFaults() {
                       *r.mutable_grad_output() =
                           RandomTensor(DataType::kFloat16, {2, 6, 2, 4}, 1);
                     },
-                    "grad_output.dtype", "", ""});
+                    "grad_output.dtype", "FLOAT16", "FLOAT32"});
   faults.push_back({"UnspecifiedGradient",
                     [](Backward& r) {
                       r.add_gradients(v1::GRADIENT_INPUT);
@@ -220,7 +220,7 @@ std::vector<Fault<Backward>> BackwardFaults() {
                     "gradients", "8", ""});
   faults.push_back({"FrozenWithoutStatistics",
                     [](Backward& r) { r.set_frozen_statistics(true); },
-                    "frozen_statistics", "", ""});
+                    "frozen_statistics", "true", "false"});
   return faults;
 }
 

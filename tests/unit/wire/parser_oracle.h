@@ -27,7 +27,6 @@ struct ForwardRequestType {
   static Difference CompareAll(const MessageSlices& message,
                                const Unchecked& actual,
                                const Generated& expected);
-  ;
 };
 
 struct BackwardRequestType {
@@ -38,7 +37,6 @@ struct BackwardRequestType {
   static Difference CompareAll(const MessageSlices& message,
                                const Unchecked& actual,
                                const Generated& expected);
-  ;
 };
 
 struct ForwardResponseType {
@@ -49,7 +47,6 @@ struct ForwardResponseType {
   static Difference CompareAll(const MessageSlices& message,
                                const Unchecked& actual,
                                const Generated& expected);
-  ;
 };
 
 struct BackwardResponseType {
@@ -60,7 +57,6 @@ struct BackwardResponseType {
   static Difference CompareAll(const MessageSlices& message,
                                const Unchecked& actual,
                                const Generated& expected);
-  ;
 };
 
 /// What protobuf says of some bytes.
@@ -74,9 +70,8 @@ struct Oracle {
   bool valid;
 };
 
-/// Whether both ways into protobuf's parser: from flat memory, as the oracle
-/// does, and
-// from a stream of blocks, as gRPC does with its slices.
+/// Whether both ways into protobuf's parser agree: from flat memory, as the
+/// oracle does, and from a stream of blocks, as gRPC does with its slices.
 template <typename Type>
 bool StreamAgrees(const Oracle<Type>& oracle, const std::string& bytes,
                   int block_size) {
