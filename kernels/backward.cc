@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -339,35 +340,47 @@ class BackwardComputation final : public Computation {
   }
 
   void GradInputInSingle(const GroupGradient& gradient, const Block& block) {
+    struct Channel {
+      std::int64_t index;
+      float a;
+    };
     const InputCoefficients coefficients(gradient);
     const auto b = static_cast<float>(coefficients.x);
     const auto k = static_cast<float>(coefficients.constant);
     const double rstd = gradient.statistics.rstd;
     ForEachElement(
         geometry_, block,
-        [&](std::int64_t c) {
-          return static_cast<float>(rstd * operands_.weight[c]);
+        [&](std::int64_t c) -> Channel {
+          return {c, static_cast<float>(rstd * operands_.weight[c])};
         },
-        [&](float a, std::int64_t i) {
+        [&](const Channel& channel, std::int64_t i) {
           const float d = ToSingle(x_[i]) - coefficients.mean_hi;
-          dx_[i] = FromSingle<T>(MulAdd(a, ToSingle(dy_[i]), MulAdd(b, d, k)));
+          const float dx = MulAdd(channel.a, ToSingle(dy_[i]), MulAdd(b, d, k));
+          // What overflows on the way may be finite in the end.
+          dx_[i] = std::isfinite(dx)
+                       ? FromSingle<T>(dx)
+                       : ElementInDouble(gradient, channel.index, i);
+        });
+  }
+
+  void GradInputInDouble(const GroupGradient& gradient, const Block& block) {
+    ForEachElement(
+        geometry_, block, [](std::int64_t c) { return c; },
+        [&](std::int64_t c, std::int64_t i) {
+          dx_[i] = ElementInDouble(gradient, c, i);
         });
   }
 
   // Multiplies by rstd last: its cube, and the products of large values, leave
   // the range of float64.
-  void GradInputInDouble(const GroupGradient& gradient, const Block& block) {
+  T ElementInDouble(const GroupGradient& gradient, std::int64_t channel,
+                    std::int64_t i) const {
     const Statistics& statistics = gradient.statistics;
     const double mean_wdy_xhat = statistics.rstd * gradient.mean_wdy_d;
-    ForEachElement(
-        geometry_, block, [&](std::int64_t c) { return operands_.weight[c]; },
-        [&](double w, std::int64_t i) {
-          const double xhat =
-              (ToDouble(x_[i]) - statistics.mean) * statistics.rstd;
-          const double wdy = MulAdd(w, ToDouble(dy_[i]), -gradient.mean_wdy);
-          dx_[i] = FromDouble<T>(statistics.rstd *
-                                 MulAdd(-xhat, mean_wdy_xhat, wdy));
-        });
+    const double xhat = (ToDouble(x_[i]) - statistics.mean) * statistics.rstd;
+    const double wdy =
+        MulAdd(operands_.weight[channel], ToDouble(dy_[i]), -gradient.mean_wdy);
+    return FromDouble<T>(statistics.rstd * MulAdd(-xhat, mean_wdy_xhat, wdy));
   }
 
   void FrozenGradInput(const GroupGradient& gradient, const Block& block) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -129,6 +130,7 @@ class ForwardComputation final : public Computation {
   // most of a large product.
   void NormalizeInSingle(const Statistics& statistics, const Block& block) {
     struct Affine {
+      std::int64_t channel;
       SplitSingle scale;
       SplitSingle shift;
     };
@@ -138,33 +140,35 @@ class ForwardComputation final : public Computation {
         problem_.geometry, block,
         [&](std::int64_t c) -> Affine {
           const double scale = statistics.rstd * operands_.weight[c];
-          return {Split(scale),
+          return {c, Split(scale),
                   Split(MulAdd(-mean_lo, scale, operands_.bias[c]))};
         },
         [&](const Affine& affine, std::int64_t i) {
           const float d = ToSingle(input_[i]) - mean_hi;
-          const float y = MulAdd(d, affine.scale.hi, affine.shift.hi);
-          output_[i] =
-              FromSingle<T>(y + MulAdd(d, affine.scale.lo, affine.shift.lo));
+          const float y = MulAdd(d, affine.scale.hi, affine.shift.hi) +
+                          MulAdd(d, affine.scale.lo, affine.shift.lo);
+          // What overflows on the way may be finite in the end, and the low
+          // parts make a NaN of an infinite input.
+          output_[i] = std::isfinite(y)
+                           ? FromSingle<T>(y)
+                           : NormalizedInDouble(statistics, affine.channel, i);
         });
   }
 
   void NormalizeInDouble(const Statistics& statistics, const Block& block) {
-    struct Affine {
-      double weight;
-      double bias;
-    };
     ForEachElement(
-        problem_.geometry, block,
-        [&](std::int64_t c) -> Affine {
-          return {operands_.weight[c], operands_.bias[c]};
-        },
-        [&](const Affine& affine, std::int64_t i) {
-          const double d =
-              (ToDouble(input_[i]) - statistics.mean) - statistics.mean_lo;
-          output_[i] = FromDouble<T>(
-              MulAdd(d * statistics.rstd, affine.weight, affine.bias));
+        problem_.geometry, block, [](std::int64_t c) { return c; },
+        [&](std::int64_t c, std::int64_t i) {
+          output_[i] = NormalizedInDouble(statistics, c, i);
         });
+  }
+
+  T NormalizedInDouble(const Statistics& statistics, std::int64_t channel,
+                       std::int64_t i) const {
+    const double d =
+        (ToDouble(input_[i]) - statistics.mean) - statistics.mean_lo;
+    return FromDouble<T>(MulAdd(d * statistics.rstd, operands_.weight[channel],
+                                operands_.bias[channel]));
   }
 
   ForwardProblem problem_;

@@ -195,6 +195,44 @@ TEST_P(KernelAccuracy, HoldsForWeightsOfAnyScale) {
   CheckBackward(backward);
 }
 
+// An infinity is no reason for NaN where the statistics do not come from it,
+// whichever low parts their coefficients have.
+TEST_P(KernelAccuracy, KeepsInfinitiesWithGivenStatistics) {
+  ForwardCase c = RandomForward(dtype(), Geometry(layout(), {1, 6, 4, 3}));
+  c.weight = {1, -1, 0.5, 1. / 3, -0.1, 0.7};
+  c.mean = {0.5, 0.1, -1};
+  c.rstd = {2, 1. / 3, 0.7};
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::vector<double> x = FromElements(dtype(), c.input);
+  for (std::size_t i = 0; i < x.size(); i += 3) {
+    x[i] = i % 2 == 0 ? infinity : -infinity;
+  }
+  c.input = ToElements(dtype(), x);
+  CheckForward(c);
+}
+
+// The coefficients are those of float32 arithmetic, the results finite.
+TEST_P(KernelAccuracy, HoldsWhereOnlyProductsOverflow) {
+  const GroupGeometry geometry = Geometry(layout(), {1, 1, 64, 1});
+  ForwardCase forward = RandomForward(dtype(), geometry, Normal(0, 0x1p30));
+  forward.weight = {0x1p128};
+  forward.bias = {-0x1p128};
+  CheckForward(forward);
+  // Odd in the index, so that the constant of grad_input is 0.
+  BackwardCase backward = RandomBackward(dtype(), geometry, Normal(0, 0x1p40));
+  std::vector<double> x = FromElements(dtype(), backward.input);
+  std::vector<double> dy(x.size());
+  for (std::size_t i = 0; i < x.size(); i += 2) {
+    x[i + 1] = -x[i];
+    dy[i] = (i % 4 == 0 ? 0x1p86 : 0x1.8p85) * x[i];
+    dy[i + 1] = -dy[i];
+  }
+  backward.input = ToElements(dtype(), x);
+  backward.grad_output = ToElements(dtype(), dy);
+  backward.weight = {0x1p43};
+  CheckBackward(backward);
+}
+
 TEST_P(KernelAccuracy, ContainsWhatIsNotFinite) {
   constexpr double kBad[] = {std::numeric_limits<double>::infinity(),
                              -std::numeric_limits<double>::infinity(),
