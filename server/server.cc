@@ -3,6 +3,8 @@
 #include <grpcpp/grpcpp.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -37,6 +39,11 @@ constexpr int kReadingPerWorker = 2;
 
 // Memory kept for the next requests: the input and the output of the largest.
 constexpr std::int64_t kIdleMessages = 2;
+
+// How long connections are given to close once every call is answered. Clients
+// are told at once, but one that makes no call hears it only after seconds, and
+// a frozen one never.
+constexpr absl::Duration kConnectionsClose = absl::Seconds(1);
 
 void ServeQueue(grpc::ServerCompletionQueue& queue) {
   void* tag = nullptr;
@@ -168,7 +175,8 @@ bool Server::Impl::Drain() {
   const absl::Time deadline = absl::Now() + options.drain_timeout;
   admission.StartDraining();
   drained = admitted.AwaitNone(deadline);
-  StopServing(*drained ? deadline : absl::Now());
+  const absl::Time now = absl::Now();
+  StopServing(*drained ? std::min(deadline, now + kConnectionsClose) : now);
   return *drained;
 }
 

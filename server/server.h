@@ -28,7 +28,8 @@ class Server {
   int calls_in_flight() const;
 
   /// Refuses new calls with UNAVAILABLE, waits until those in flight are
-  /// answered, then stops. Calls that outlive `drain_timeout` are cancelled.
+  /// answered, then stops; connections without a call are given a second to
+  /// close. Calls that outlive `drain_timeout` are cancelled.
   /// Returns true when all were answered. Later calls return the same at once.
   bool Drain();
 

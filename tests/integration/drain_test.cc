@@ -1,12 +1,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
 #include "tests/testing/raw_call.h"
@@ -124,6 +130,48 @@ TEST(Drain, TellsThatCallsWereCancelled) {
   EXPECT_FALSE(server.server().Drain());
   EXPECT_FALSE(server.server().Drain());
   EXPECT_FALSE(parked.Finish().ok());
+}
+
+// A client that has said hello and nothing since.
+class FrozenClient {
+ public:
+  explicit FrozenClient(const std::string& socket_path)
+      : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&address),
+                        sizeof(address)),
+              0);
+    // The preface of HTTP/2 and an empty SETTINGS frame.
+    const std::string hello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+                              std::string("\0\0\0\4\0\0\0\0", 8) +
+                              std::string(1, '\0');
+    EXPECT_EQ(::send(fd_, hello.data(), hello.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(hello.size()));
+    // The server's own SETTINGS: it has taken the connection on.
+    char byte = 0;
+    EXPECT_EQ(::recv(fd_, &byte, 1, 0), 1);
+  }
+  ~FrozenClient() { ::close(fd_); }
+  FrozenClient(const FrozenClient&) = delete;
+  FrozenClient& operator=(const FrozenClient&) = delete;
+
+ private:
+  int fd_;
+};
+
+TEST(Drain, DoesNotWaitForAClientThatHasNoCall) {
+  const std::string path = UniquePath(".sock");
+  ServerOptions options;
+  options.listen = {"unix:" + path};
+  options.drain_timeout = absl::Minutes(5);
+  TestServer server(options);
+  const FrozenClient frozen(path);
+  const absl::Time start = absl::Now();
+  EXPECT_TRUE(server.server().Drain());
+  // gRPC itself gives such a client 20 seconds.
+  EXPECT_LT(absl::Now() - start, absl::Seconds(15));
 }
 
 TEST(Drain, HappensWithCallsInFlightWhereAServerIsDestroyed) {
