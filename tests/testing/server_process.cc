@@ -10,6 +10,7 @@
 #include <atomic>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -107,15 +108,18 @@ std::vector<std::string> ServerProcess::addresses() const {
   return absl::StrSplit(ready_line_.substr(prefix.size()), ' ');
 }
 
-void ServerProcess::AwaitErrors(const std::string& text, int count) const {
-  for (int found = -1; found < count;) {
-    found = 0;
-    const std::string errors = ReadFile(errors_path_);
-    for (std::size_t at = errors.find(text); at != std::string::npos;
-         at = errors.find(text, at + 1)) {
-      ++found;
-    }
+int ServerProcess::CountErrors(const std::string& text) const {
+  const std::string errors = ReadFile(errors_path_);
+  int count = 0;
+  for (std::size_t at = errors.find(text); at != std::string::npos;
+       at = errors.find(text, at + 1)) {
+    ++count;
   }
+  return count;
+}
+
+void ServerProcess::AwaitErrors(const std::string& text, int count) const {
+  while (CountErrors(text) < count) std::this_thread::yield();
 }
 
 void ServerProcess::Signal(int signal) const { ::kill(pid_, signal); }

@@ -30,8 +30,10 @@ class ServerProcess {
   /// The addresses in the ready line.
   std::vector<std::string> addresses() const;
 
-  /// Waits until `text` stands `count` times in what it wrote to standard
-  /// error.
+  /// How often `text` stands in what it has written to standard error.
+  int CountErrors(const std::string& text) const;
+
+  /// Waits until that is `count` or more.
   void AwaitErrors(const std::string& text, int count) const;
 
   void Signal(int signal) const;
