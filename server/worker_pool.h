@@ -51,8 +51,6 @@ class WorkerPool {
 
   void Submit(Work work);
 
-  int workers() const { return static_cast<int>(threads_.size()); }
-
  private:
   struct Run {
     Work work;
