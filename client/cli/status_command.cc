@@ -20,6 +20,11 @@ std::string BytesText(std::int64_t bytes) {
   return absl::StrCat(bytes, " (", bytes / kMiB, " MiB)");
 }
 
+/// As in "1h2m5s"; Abseil gives no unit to a duration of none.
+std::string UptimeText(absl::Duration uptime) {
+  return uptime == absl::ZeroDuration() ? "0s" : absl::FormatDuration(uptime);
+}
+
 void Print(const std::string& address, const ServerInfo& info) {
   std::string dtypes;
   for (const DataType dtype : info.dtypes) {
@@ -34,7 +39,7 @@ void Print(const std::string& address, const ServerInfo& info) {
       "simd target        %s\n"
       "dtypes             %s\n"
       "max message bytes  %s\n",
-      address, info.version, absl::FormatDuration(info.uptime), info.workers,
+      address, info.version, UptimeText(info.uptime), info.workers,
       info.simd_target, dtypes, BytesText(info.max_message_bytes));
 }
 
