@@ -163,18 +163,12 @@ class BackwardComputation final : public Computation {
       statistics = ComputeStatistics(group, [&](std::int64_t index) {
         return BlockMoments(x_, BlockOf(group, index));
       });
-      if (plan_.folds()) scratch_.statistics[group.slot] = statistics;
     }
-    const std::int64_t first_slot = group.slot * geometry_.group_size();
     const GroupGradient gradient = GradientOf(
         group, statistics,
         [&](std::int64_t channel, int num_channels, ChannelSums* sums) {
           SumChannels(plan_.blocks(), x_, dy_, group.sample, channel,
                       num_channels, statistics.mean, sums);
-          if (!plan_.folds()) return;
-          const std::int64_t slot =
-              first_slot + channel - group.index * geometry_.group_size();
-          std::copy_n(sums, num_channels, scratch_.sums + slot);
         });
     if (!problem_.want_grad_input) return;
     for (std::int64_t i = 0; i < plan_.blocks().per_group(); ++i) {
@@ -211,10 +205,9 @@ class BackwardComputation final : public Computation {
         for (int i = 0; i < num_channels; ++i) {
           const double w = operands_.weight[c + i];
           group_sum.Add(w * sums[i].ds, w * sums[i].db);
-          if (problem_.per_sample_gradients) {
-            StoreSampleGradients(group.sample * geometry_.channels + c + i,
-                                 statistics.rstd, sums[i]);
-          }
+          StoreSampleGradients(
+              group, c + i,
+              {.weight = statistics.rstd * sums[i].ds, .bias = sums[i].db});
         }
       }
       const CompensatedPair total = group_sum.Total();
@@ -226,9 +219,25 @@ class BackwardComputation final : public Computation {
     return gradient;
   }
 
-  void StoreSampleGradients(std::int64_t i, double rstd, ChannelSums sums) {
-    if (problem_.want_grad_weight) operands_.grad_weight[i] = rstd * sums.ds;
-    if (problem_.want_grad_bias) operands_.grad_bias[i] = sums.db;
+  // One sample's gradients of weight and bias of a channel.
+  struct SampleGradients {
+    double weight;
+    double bias;
+  };
+
+  // Keeps them where they are wanted or will be folded, there in the place of
+  // the channel's sums.
+  void StoreSampleGradients(const Place& group, std::int64_t channel,
+                            const SampleGradients& gradients) {
+    if (plan_.folds()) {
+      const std::int64_t window_sample = group.slot / geometry_.num_groups;
+      scratch_.sums[window_sample * geometry_.channels + channel] = {
+          .ds = gradients.weight, .db = gradients.bias};
+    }
+    if (!problem_.per_sample_gradients) return;
+    const std::int64_t i = group.sample * geometry_.channels + channel;
+    if (problem_.want_grad_weight) operands_.grad_weight[i] = gradients.weight;
+    if (problem_.want_grad_bias) operands_.grad_bias[i] = gradients.bias;
   }
 
   bool IsInSingle(const GroupGradient& gradient, std::int64_t group) const {
@@ -313,13 +322,7 @@ class BackwardComputation final : public Computation {
     for (std::int64_t n = 0; n < window.samples; ++n) {
       for (std::int64_t c = begin; c < end; ++c) {
         const ChannelSums& sums = scratch_.sums[n * geometry_.channels + c];
-        if (problem_.want_grad_weight) {
-          const std::int64_t group = c / geometry_.group_size();
-          const double rstd = StatisticsOf({window.first + n, group,
-                                            n * geometry_.num_groups + group})
-                                  .rstd;
-          operands_.grad_weight[c] += rstd * sums.ds;
-        }
+        if (problem_.want_grad_weight) operands_.grad_weight[c] += sums.ds;
         if (problem_.want_grad_bias) operands_.grad_bias[c] += sums.db;
       }
     }

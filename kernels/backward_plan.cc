@@ -28,8 +28,10 @@ BackwardPlan::BackwardPlan(const BackwardProblem& problem)
   const auto group_blocks = static_cast<std::size_t>(blocks_.per_group());
   const auto channel_blocks = static_cast<std::size_t>(blocks_.per_channel());
   cut_ = blocks_.per_group() > 1 &&
-         small(sizeof(GroupGradient) + sizeof(Statistics) +
-                   sizeof(Moments) * group_blocks,
+         small(sizeof(GroupGradient) +
+                   (statistics_given_
+                        ? 0
+                        : sizeof(Statistics) + sizeof(Moments) * group_blocks),
                geometry_.values_per_group());
   if (!sums_ && !problem.want_grad_input) {
     // Nothing is wanted.
@@ -47,9 +49,7 @@ BackwardPlan::BackwardPlan(const BackwardProblem& problem)
     } else if (sums_) {
       stages_.push_back(BackwardStage::kChannelSums);
     }
-    if (problem.want_grad_input || problem.per_sample_gradients) {
-      stages_.push_back(BackwardStage::kGroupGradients);
-    }
+    stages_.push_back(BackwardStage::kGroupGradients);
     if (problem.want_grad_input) {
       stages_.push_back(BackwardStage::kGradInput);
     }
@@ -104,7 +104,9 @@ Runs BackwardPlan::runs(std::int64_t phase) const {
     case BackwardStage::kGroupGradients:
       return {groups, kTaskElements / geometry_.group_size()};
   }
-  return {groups, GroupsPerTask(geometry_, kTaskElements)};
+  return {groups, GroupsPerTask(geometry_, kTaskElements,
+                                geometry_.values_per_group() +
+                                    kSumOverhead * geometry_.group_size())};
 }
 
 std::int64_t BackwardPlan::channels_per_sum() const {
@@ -121,8 +123,8 @@ BackwardPlan::Scratch BackwardPlan::TakeScratch(ScratchLayout& layout) const {
   return {
       .moments = layout.Take<Moments>(
           Has(BackwardStage::kBlockMoments) ? groups * blocks_.per_group() : 0),
-      .statistics = layout.Take<Statistics>(
-          !statistics_given_ && (cut_ || folds_) ? groups : 0),
+      .statistics =
+          layout.Take<Statistics>(Has(BackwardStage::kStatistics) ? groups : 0),
       .block_sums =
           layout.Take<ChannelSums>(Has(BackwardStage::kChannelBlockSums)
                                        ? channels * blocks_.per_channel()

@@ -77,8 +77,10 @@ class BackwardPlan {
     Moments* moments;         ///< [samples, num_groups, blocks per group]
     Statistics* statistics;   ///< [samples, num_groups]
     ChannelSums* block_sums;  ///< [samples, channels, blocks per channel]
-    ChannelSums* sums;        ///< [samples, channels]
-    GroupGradient* groups;    ///< [samples, num_groups]
+    /// [samples, channels]. Once the gradients of a group are known and will be
+    /// folded, its channels hold rstd ds in the place of ds.
+    ChannelSums* sums;
+    GroupGradient* groups;  ///< [samples, num_groups]
   };
   Scratch TakeScratch(ScratchLayout& layout) const;
 

@@ -15,13 +15,17 @@ constexpr std::int64_t kTaskElements = 65536;
 ForwardPlan::ForwardPlan(const ForwardProblem& problem)
     : blocks_(problem.geometry),
       num_groups_(problem.geometry.batch * problem.geometry.num_groups),
-      group_runs_(num_groups_, GroupsPerTask(problem.geometry, kTaskElements)),
+      group_runs_(
+          num_groups_,
+          GroupsPerTask(problem.geometry, kTaskElements,
+                        problem.geometry.values_per_group() + kSumOverhead)),
       block_runs_(num_groups_ * blocks_.per_group(),
                   kTaskElements * blocks_.per_group() /
                       problem.geometry.values_per_group()) {
-  const std::int64_t scratch_bytes = static_cast<std::int64_t>(
+  const auto group_blocks = static_cast<std::size_t>(blocks_.per_group());
+  const auto scratch_bytes = static_cast<std::int64_t>(
       sizeof(Normalizer) +
-      sizeof(Moments) * static_cast<std::size_t>(blocks_.per_group()));
+      (problem.statistics_given ? 0 : sizeof(Moments) * group_blocks));
   if (blocks_.per_group() == 1 ||
       !IsSmallScratch(scratch_bytes, problem.geometry.values_per_group(),
                       problem.dtype)) {

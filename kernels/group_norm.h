@@ -70,8 +70,8 @@ struct BackwardOperands {
   std::byte* scratch = nullptr;   ///< BackwardScratchBytes().
 };
 
-/// Scratch memory in bytes: for each of at most 64 samples 16 a channel and 24
-/// a group, and at most 1/32 of the input's bytes + 4 KiB beside them.
+/// Scratch memory in bytes: for each of at most 64 samples 16 a channel, and at
+/// most 1/32 of the input's bytes + 4 KiB beside them.
 std::size_t BackwardScratchBytes(const BackwardProblem& problem);
 
 /// The computation of one Backward. An input without elements is not read;

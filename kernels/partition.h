@@ -35,12 +35,18 @@ class Runs {
   std::int64_t per_task_;
 };
 
-/// Groups that make a task of about `elements`. In channels last a run of
-/// groups is a run of channels, which should fill cache lines.
+/// What the sums of a run of values take beside the values themselves, in
+/// elements: 130 to 350 ns against 10 to 16 for an element.
+inline constexpr std::int64_t kSumOverhead = 16;
+
+/// Groups that make a task of about `elements`, where each takes the time of
+/// `elements_per_group`. In channels last a run of groups is a run of channels,
+/// which should fill cache lines.
 inline std::int64_t GroupsPerTask(const GroupGeometry& geometry,
-                                  std::int64_t elements) {
+                                  std::int64_t elements,
+                                  std::int64_t elements_per_group) {
   constexpr std::int64_t kMinChannels = 16;
-  const std::int64_t groups = elements / geometry.values_per_group();
+  const std::int64_t groups = elements / elements_per_group;
   if (geometry.layout == Layout::kChannelsFirst) return groups;
   return std::max(groups, kMinChannels / geometry.group_size());
 }

@@ -69,6 +69,7 @@ TEST_P(KernelThreads, LargeTensorsFallIntoTasksForManyWorkers) {
   for (const Extents& extents : std::vector<Extents>{{8, 64, 3136, 8},
                                                      {1, 320, 4096, 32},
                                                      {1, 1, 1 << 20, 1},
+                                                     {4096, 256, 1, 8},
                                                      {1, 4096, 256, 4096}}) {
     const GroupGeometry geometry = Geometry(GetParam(), extents);
     ForwardProblem forward;
