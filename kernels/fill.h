@@ -1,8 +1,9 @@
 #ifndef GROUPNORM_KERNELS_FILL_H_
 #define GROUPNORM_KERNELS_FILL_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 #include <vector>
 

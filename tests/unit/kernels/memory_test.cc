@@ -34,14 +34,24 @@ TEST(KernelScratch, StaysBelowItsBound) {
         const std::size_t input_bytes =
             static_cast<std::size_t>(geometry.num_elements()) *
             ElementSize(dtype);
-        const ForwardProblem forward = {.geometry = geometry, .dtype = dtype};
-        EXPECT_LE(ForwardScratchBytes(forward), input_bytes / 64 + kFixed);
         const auto samples =
             static_cast<std::size_t>(std::min<std::int64_t>(64, extents.batch));
-        const BackwardProblem backward = {.geometry = geometry, .dtype = dtype};
-        EXPECT_LE(BackwardScratchBytes(backward),
-                  samples * static_cast<std::size_t>(extents.channels) * 16 +
-                      input_bytes / 32 + kFixed);
+        const std::size_t rows =
+            samples * static_cast<std::size_t>(extents.channels) * 16;
+        for (const bool given : {false, true}) {
+          const ForwardProblem forward = {
+              .geometry = geometry, .dtype = dtype, .statistics_given = given};
+          EXPECT_LE(ForwardScratchBytes(forward), input_bytes / 64 + kFixed);
+          for (const bool per_sample : {false, true}) {
+            const BackwardProblem backward = {
+                .geometry = geometry,
+                .dtype = dtype,
+                .statistics_given = given,
+                .per_sample_gradients = per_sample};
+            EXPECT_LE(BackwardScratchBytes(backward),
+                      rows + input_bytes / 32 + kFixed);
+          }
+        }
       }
     }
   }
