@@ -144,9 +144,11 @@ class ForwardComputation final : public Computation {
                   Split(MulAdd(-mean_lo, scale, operands_.bias[c]))};
         },
         [&](const Affine& affine, std::int64_t i) {
-          const float d = ToSingle(input_[i]) - mean_hi;
-          const float y = MulAdd(d, affine.scale.hi, affine.shift.hi) +
-                          MulAdd(d, affine.scale.lo, affine.shift.lo);
+          const SplitSingle d = Subtract(ToSingle(input_[i]), mean_hi);
+          const float y =
+              MulAdd(d.hi, affine.scale.hi, affine.shift.hi) +
+              MulAdd(d.hi, affine.scale.lo,
+                     MulAdd(d.lo, affine.scale.hi, affine.shift.lo));
           // What overflows on the way may be finite in the end, and the low
           // parts make a NaN of an infinite input.
           output_[i] = std::isfinite(y)

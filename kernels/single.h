@@ -26,7 +26,7 @@ T FromSingle(float value) {
   }
 }
 
-/// A float64 coefficient as the nearest float32 and the rest.
+/// A number as the nearest float32 and the rest.
 struct SplitSingle {
   float hi;
   float lo;
@@ -36,6 +36,13 @@ struct SplitSingle {
 inline SplitSingle Split(double value) {
   const auto hi = static_cast<float>(value);
   return {hi, std::isfinite(hi) ? static_cast<float>(value - hi) : 0.0F};
+}
+
+/// a - b exactly (Knuth's TwoSum), unless it overflows: then lo is NaN.
+inline SplitSingle Subtract(float a, float b) {
+  const float hi = a - b;
+  const float part = hi - a;
+  return {hi, (a - (hi - part)) - (b + part)};
 }
 
 /// Largest magnitude of a factor in float32 arithmetic; the least is its

@@ -124,5 +124,36 @@ TEST_P(AdversarialData, ABiasThatCancelsAnOutlier) {
   CheckForward(c);
 }
 
+// The same, where the result moreover lies so close below a power of two that
+// the additions round in the next binade.
+TEST_P(AdversarialData, ABiasThatLeavesAlmostAPowerOfTwo) {
+  constexpr std::int64_t kChannels = 1000;
+  constexpr std::int64_t kPositions = 1024;
+  ForwardCase c = RandomForward(
+      DataType::kFloat32, geometry({1, kChannels, kPositions, kChannels}));
+  std::vector<double> x = FromElements(c.dtype, c.input);
+  const auto outlier = [](std::size_t channel) {
+    return GetParam() == Layout::kChannelsLast ? channel : channel * kPositions;
+  };
+  for (std::size_t channel = 0; channel < kChannels; ++channel) {
+    // Some 32 deviations from the mean, with a significand close to 1.
+    x[outlier(channel)] = 4100 + 0.1 * static_cast<double>(channel);
+  }
+  c.input = ToElements(c.dtype, x);
+  x = FromElements(c.dtype, c.input);
+  const ForwardResult statistics = RunForward(c);
+  for (std::size_t channel = 0; channel < kChannels; ++channel) {
+    const long double xhat = (static_cast<long double>(x[outlier(channel)]) -
+                              statistics.mean[channel]) *
+                             statistics.rstd[channel];
+    const double fraction = static_cast<double>(channel) / kChannels;
+    c.weight[channel] = static_cast<double>((7.7 + 0.02 * fraction) / xhat);
+    // Up to 2.2 ulp below 4.
+    c.bias[channel] = static_cast<double>(4 - 2.2 * fraction * 0x1p-22 -
+                                          xhat * c.weight[channel]);
+  }
+  CheckForward(c);
+}
+
 }  // namespace
 }  // namespace groupnorm
