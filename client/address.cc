@@ -69,4 +69,13 @@ bool IsLoopback(const std::string& address) {
           host.find_first_not_of("0123456789.") == std::string::npos);
 }
 
+std::string TargetOf(const std::string& address) {
+  // A scheme begins with a letter.
+  if (absl::StartsWith(address, kUnixPrefix) ||
+      absl::StartsWith(address, "[")) {
+    return address;
+  }
+  return absl::StrCat("dns:///", address);
+}
+
 }  // namespace groupnorm

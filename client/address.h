@@ -15,6 +15,10 @@ absl::Status ValidateAddress(const std::string& address);
 /// 127.0.0.0/8, ::1 or a UNIX socket.
 bool IsLoopback(const std::string& address);
 
+/// What gRPC calls a valid address. A host named as one of gRPC's URI schemes
+/// (`dns:50051`) stays a host.
+std::string TargetOf(const std::string& address);
+
 }  // namespace groupnorm
 
 #endif  // GROUPNORM_CLIENT_ADDRESS_H_

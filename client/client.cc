@@ -54,8 +54,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   // after a failure.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   if (IsLoopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  return grpc::CreateCustomChannel(
+      TargetOf(address), grpc::InsecureChannelCredentials(), arguments);
 }
 
 /// The time that one call may take, running from construction.

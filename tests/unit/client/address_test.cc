@@ -70,5 +70,13 @@ TEST(Address, TellsWhichStayOnThisMachine) {
   }
 }
 
+TEST(Address, IsNoUriWhateverTheHostIsCalled) {
+  EXPECT_EQ(TargetOf("dns:50051"), "dns:///dns:50051");
+  EXPECT_EQ(TargetOf("127.0.0.1:1"), "dns:///127.0.0.1:1");
+  for (const std::string address : {"unix:/run/groupnorm.sock", "[::1]:1"}) {
+    EXPECT_EQ(TargetOf(address), address);
+  }
+}
+
 }  // namespace
 }  // namespace groupnorm
