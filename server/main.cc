@@ -14,6 +14,7 @@
 #include "server/flags.h"
 #include "server/server.h"
 #include "server/server_info.h"
+#include "server/standard_streams.h"
 #include "tensor/process_memory.h"
 
 namespace {
@@ -76,6 +77,7 @@ int Serve(const groupnorm::Flags& flags, const sigset_t& signals) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  groupnorm::ReserveStandardStreams();
   groupnorm::KeepFreedMemory();
   const absl::StatusOr<groupnorm::Flags> flags =
       groupnorm::ParseFlags(argc, argv);

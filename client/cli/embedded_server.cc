@@ -31,21 +31,22 @@ ServerOptions OptionsFor(const std::string& address) {
 
 }  // namespace
 
-EmbeddedServer::EmbeddedServer(std::string directory, std::string address)
-    : directory_(std::move(directory)), address_(std::move(address)) {}
+EmbeddedServer::EmbeddedServer(std::string directory)
+    : directory_(std::move(directory)),
+      address_(absl::StrCat("unix:", directory_, "/socket")),
+      directory_leftover_(directory_),
+      socket_leftover_(directory_ + "/socket") {}
 
 absl::StatusOr<std::unique_ptr<EmbeddedServer>> EmbeddedServer::Start() {
   std::string directory = absl::StrCat(TemporaryRoot(), "/groupnorm-XXXXXX");
   if (mkdtemp(directory.data()) == nullptr) {
     return absl::ErrnoToStatus(
-        errno,
-        absl::StrCat("cannot create a directory in ", TemporaryRoot(), ""));
+        errno, absl::StrCat("cannot create a directory in ", TemporaryRoot()));
   }
-  const std::string address = absl::StrCat("unix:", directory, "/socket");
   std::unique_ptr<EmbeddedServer> embedded(
-      new EmbeddedServer(std::move(directory), address));
+      new EmbeddedServer(std::move(directory)));
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(OptionsFor(address));
+      Server::Start(OptionsFor(embedded->address()));
   if (!server.ok()) return server.status();
   embedded->server_ = *std::move(server);
   return embedded;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "client/cli/leftover.h"
 #include "server/server.h"
 
 namespace groupnorm::cli {
@@ -28,10 +29,12 @@ class EmbeddedServer {
   const std::string& address() const { return address_; }
 
  private:
-  EmbeddedServer(std::string directory, std::string address);
+  explicit EmbeddedServer(std::string directory);
 
   std::string directory_;
   std::string address_;
+  Leftover directory_leftover_;
+  Leftover socket_leftover_;
   std::unique_ptr<Server> server_;
 };
 

@@ -10,10 +10,12 @@
 
 #include "client/cli/backward_command.h"
 #include "client/cli/forward_command.h"
+#include "client/cli/leftover.h"
 #include "client/cli/outcome.h"
 #include "client/cli/status_command.h"
 #include "client/cli/verify_command.h"
 #include "groupnorm/tune_process_memory.h"
+#include "server/standard_streams.h"
 
 namespace {
 
@@ -62,6 +64,8 @@ Outcome Run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  groupnorm::ReserveStandardStreams();
   groupnorm::TuneProcessMemory();
+  groupnorm::cli::RemoveLeftoversOnSignals();
   return Finish(Run(argc, argv));
 }

@@ -88,6 +88,20 @@ absl::StatusOr<std::string> ReadPreamble(int file, const std::string& path,
   return bytes;
 }
 
+/// Creates a file of a new name beside `target`. -1: errno.
+int CreateBeside(const std::string& target, std::string& name) {
+  // In a container every run may have the same process id, and an earlier one
+  // that was killed leaves its file.
+  constexpr int kMaxAttempts = 100;
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    name = absl::StrCat(target, ".", getpid(), "-", attempt, ".tmp");
+    const int file =
+        open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file >= 0 || errno != EEXIST) return file;
+  }
+  return -1;
+}
+
 std::size_t LittleEndian(const std::string& bytes) {
   std::size_t value = 0;
   for (std::size_t i = bytes.size(); i-- > 0;) {
@@ -206,12 +220,14 @@ NpyOutput::NpyOutput(std::string path, std::string target,
     : path_(std::move(path)),
       target_(std::move(target)),
       temporary_(std::move(temporary)),
+      leftover_(temporary_),
       file_(file) {}
 
 NpyOutput::NpyOutput(NpyOutput&& other) noexcept
     : path_(std::move(other.path_)),
       target_(std::move(other.target_)),
       temporary_(std::exchange(other.temporary_, {})),
+      leftover_(std::move(other.leftover_)),
       file_(std::exchange(other.file_, -1)) {}
 
 NpyOutput::~NpyOutput() {
@@ -220,9 +236,11 @@ NpyOutput::~NpyOutput() {
 }
 
 absl::StatusOr<NpyOutput> NpyOutput::Open(const std::string& path) {
+  if (path.empty()) return Malformed("\"\"", "expected the name of a file");
   std::string target = path;
   struct stat info;
-  if (stat(path.c_str(), &info) == 0) {
+  const bool exists = stat(path.c_str(), &info) == 0;
+  if (exists) {
     // A device or a pipe must not be replaced by a file.
     if (!S_ISREG(info.st_mode)) return Malformed(path, "not a regular file");
     if (access(path.c_str(), W_OK) != 0) return SystemError(path);
@@ -235,11 +253,14 @@ absl::StatusOr<NpyOutput> NpyOutput::Open(const std::string& path) {
     return SystemError(path);
   }
   // In the same directory, since a file cannot be renamed across file systems.
-  std::string temporary = absl::StrCat(target, ".", getpid(), ".tmp");
-  const int file =
-      open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  std::string temporary;
+  const int file = CreateBeside(target, temporary);
   if (file < 0) return SystemError(path);
-  return NpyOutput(path, std::move(target), std::move(temporary), file);
+  NpyOutput output(path, std::move(target), std::move(temporary), file);
+  if (exists && fchmod(file, info.st_mode & 0777) != 0) {
+    return SystemError(path);
+  }
+  return output;
 }
 
 absl::Status NpyOutput::Write(const TensorView& tensor) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/cli/leftover.h"
 #include "groupnorm/tensor_view.h"
 
 /// Tensors in files of NumPy's `.npy` format (numpy.lib.format), versions 1.0
@@ -42,7 +43,9 @@ enum class Uint16 { kRefused, kBfloat16 };
 absl::StatusOr<OwnedTensor> ReadNpy(const std::string& path, Uint16 uint16);
 
 /// A `.npy` file that is seen under its name only once it is complete. Until
-/// then it lies beside it, and is removed when the object goes. Move-only.
+/// then it lies beside it, and is removed when the object goes or a signal ends
+/// the process (leftover.h). Keeps the permissions of a file that it replaces.
+/// Move-only.
 class NpyOutput {
  public:
   /// Makes sure that `path` can be written, so that nothing is computed in
@@ -69,6 +72,7 @@ class NpyOutput {
   std::string path_;       // As the user gave it, for messages.
   std::string target_;     // The same with symbolic links resolved.
   std::string temporary_;  // Empty once there is none.
+  Leftover leftover_;      // The same.
   int file_;               // -1: closed.
 };
 

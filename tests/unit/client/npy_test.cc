@@ -239,6 +239,21 @@ TEST_F(Npy, IsSeenOnlyOnceItIsComplete) {
   EXPECT_THAT(Files(), SizeIs(1));
 }
 
+TEST_F(Npy, IsWrittenBesideWhatAKilledProcessLeft) {
+  // As of one with the same process id: those of containers repeat.
+  const std::string left = absl::StrCat(Path("y.npy"), ".", getpid(), "-0.tmp");
+  std::ofstream(left) << "half";
+  {
+    absl::StatusOr<NpyOutput> output = NpyOutput::Open(Path("y.npy"));
+    ASSERT_EQ(output.status(), absl::OkStatus());
+    EXPECT_EQ(output->Write({DataType::kFloat64, {2}, kElements.data()}),
+              absl::OkStatus());
+    EXPECT_EQ(output->Commit(), absl::OkStatus());
+  }
+  EXPECT_THAT(Contents(Path("y.npy")), EndsWith(kElements));
+  EXPECT_EQ(Contents(left), "half");
+}
+
 TEST_F(Npy, GoesWhereASymbolicLinkLeads) {
   const std::string path = Create("old");
   std::filesystem::create_symlink("x.npy", Path("link.npy"));
