@@ -18,7 +18,8 @@ absl::Duration ParseTimeout(const std::string& text) {
       timeout == absl::InfiniteDuration()) {
     throw CLI::ValidationError(
         "--timeout",
-        absl::StrCat(text, ", expected a duration with its unit, as in 60s"));
+        absl::StrCat(
+            text, ", expected a positive duration with its unit, as in 60s"));
   }
   return timeout;
 }

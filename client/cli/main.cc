@@ -7,7 +7,10 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/backward_command.h"
 #include "client/cli/forward_command.h"
 #include "client/cli/leftover.h"
@@ -36,6 +39,24 @@ int Finish(Outcome outcome) {
   return static_cast<int>(outcome.code);
 }
 
+/// What is wrong with the command line, and which --help says more.
+std::string UsageText(const CLI::App& app, int argc, char** argv,
+                      const CLI::ParseError& error) {
+  const std::vector<CLI::App*> given = app.get_subcommands();
+  if (!given.empty()) {
+    return absl::StrCat(error.what(), " (groupnorm ", given[0]->get_name(),
+                        " --help lists what there is)");
+  }
+  std::vector<std::string> names;
+  for (const CLI::App* const command :
+       app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  return absl::StrCat(
+      argc > 1 ? argv[1] : "nothing", ": not a command, expected one of ",
+      absl::StrJoin(names, ", "), " (groupnorm --help says more)");
+}
+
 Outcome Run(int argc, char** argv) {
   CLI::App app(
       "Group Normalization by a groupnorm server, or within this process.",
@@ -53,8 +74,7 @@ Outcome Run(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return {ExitCode::kUsage, std::string(error.what()) +
-                                  " (groupnorm --help lists what there is)"};
+    return {ExitCode::kUsage, UsageText(app, argc, argv, error)};
   } catch (const std::bad_alloc&) {
     return {ExitCode::kFile, "the tensors do not fit into memory"};
   }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "tensor/group_geometry.h"
 
@@ -16,6 +17,13 @@ namespace {
 
 constexpr char kChannelsFirst[] = "channels-first";
 constexpr char kChannelsLast[] = "channels-last";
+
+/// CLI11 itself turns a number beyond its type into another one.
+std::string WholeNumberFault(const std::string& text) {
+  std::int64_t ignored = 0;
+  if (absl::SimpleAtoi(text, &ignored)) return "";
+  return absl::StrCat("\"", text, "\", expected a whole number");
+}
 
 /// CLI::IsMember, without what that adds to the help text.
 CLI::Validator OneOf(const std::vector<std::string>& values) {
@@ -36,6 +44,7 @@ void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
                   "Number of groups that the channels fall into; has to "
                   "divide them")
       ->type_name("G")
+      ->check(WholeNumberFault)
       ->required();
   command
       .add_option("--epsilon", flags.epsilon,

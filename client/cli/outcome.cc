@@ -24,7 +24,8 @@ Outcome CallFailure(const absl::Status& status) {
     case absl::StatusCode::kUnavailable:
       // The client's words for a server that was not reached; others are those
       // of a server that is there, and say what it lacks.
-      if (!absl::StartsWith(text, "no answer from")) {
+      // verify puts the cell before either.
+      if (!absl::StrContains(text, "no answer from")) {
         return {ExitCode::kNoAnswer, absl::StrCat(text, " (try again later)")};
       }
       return {ExitCode::kNoAnswer,

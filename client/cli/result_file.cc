@@ -1,7 +1,9 @@
 #include "client/cli/result_file.h"
 
 #include <CLI/Error.hpp>
+#include <filesystem>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -41,9 +43,15 @@ absl::Status ResultFile::SaveAll(std::span<ResultFile* const> results) {
 }
 
 void RequireDistinct(std::initializer_list<std::optional<std::string>> paths) {
-  std::set<std::string> seen;
+  std::set<std::filesystem::path> seen;
   for (const std::optional<std::string>& path : paths) {
-    if (path && !seen.insert(*path).second) {
+    if (!path) continue;
+    std::error_code fault;
+    std::filesystem::path file = std::filesystem::weakly_canonical(
+        std::filesystem::path(".") / *path, fault);
+    // What cannot be resolved fails when it is opened.
+    if (fault) file = *path;
+    if (!seen.insert(file).second) {
       throw CLI::ValidationError(
           absl::StrCat(*path, ": named for two results"));
     }

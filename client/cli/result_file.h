@@ -33,8 +33,8 @@ class ResultFile {
   std::optional<OwnedTensor> tensor_;
 };
 
-/// Throws CLI::ValidationError, a usage error, where one path is named for two
-/// results.
+/// Throws CLI::ValidationError, a usage error, where one file is named for two
+/// results, be it by two paths.
 void RequireDistinct(std::initializer_list<std::optional<std::string>> paths);
 
 }  // namespace groupnorm::cli

@@ -331,26 +331,30 @@ class Failures(CliTest):
     def test_of_the_command_line(self):
         self.small_input()
         cases = [
-            ([], "A subcommand is required"),
-            (["normalize"], "A subcommand is required (groupnorm --help lists"),
-            (["forward"], "INPUT is required"),
+            ([], "expected one of forward, backward, verify, status"),
+            (["normalize"], "normalize: not a command, expected one of forward, "),
+            (["forward"], "INPUT is required (groupnorm forward --help lists"),
             (["forward", "x.npy", "-o", "y.npy"], "--num-groups is required"),
             (["forward", "x.npy", "--num-groups", "3"], "--output is required"),
             (["forward", "x.npy", "-o", "y.npy", "--num-groups", "three"], "three"),
             (self.forward("--num-groups", "4"), "--num-groups"),
+            (["forward", "x.npy", "-o", "y.npy", "--num-groups", "9223372036854775808"],
+             '--num-groups: "9223372036854775808", expected a whole number'),
             (self.forward("--epsilon", "small"), "small"),
             (self.forward("--layout", "NCHW"), "--layout"),
             (self.forward("--dtype", "float32"), "--dtype"),
             (self.forward("--mean", "m.npy"), "--mean requires --rstd"),
             (self.forward("--rstd", "r.npy"), "--rstd requires --mean"),
             (self.forward("--gamma", "w.npy"), "--gamma"),
-            (self.forward("--timeout", "60"), "60, expected a duration with its unit"),
-            (self.forward("--timeout", "0s"), "0s, expected a duration with its unit"),
-            (self.forward("--timeout", "-1s"), "-1s, expected a duration with its unit"),
-            (self.forward("--timeout", "inf"), "inf, expected a duration with its unit"),
+            (self.forward("--timeout", "60"), "60, expected a positive duration with its unit"),
+            (self.forward("--timeout", "0s"), "0s, expected a positive duration with its unit"),
+            (self.forward("--timeout", "-1s"), "-1s, expected a positive duration with its unit"),
+            (self.forward("--timeout", "inf"), "inf, expected a positive duration with its unit"),
             (self.forward("--server", "localhost"), "expected host:port"),
             (self.forward("--server", "localhost:0"), "expected 1 to 65535"),
             (self.forward("--mean-output", self.path("y.npy")), "named for two results"),
+            (self.forward("--mean-output", self.path("tmp/../y.npy")),
+             "tmp/../y.npy: named for two results"),
             (["status", "extra"], "extra"),
         ]
         for arguments, message in cases:
@@ -397,6 +401,7 @@ class Failures(CliTest):
             self.fail_with(FILE, "none/y.npy: No such file or directory", *arguments, flag,
                            self.path("none/y.npy"))
             self.fail_with(FILE, ": not a regular file", *arguments, flag, self.folder)
+            self.fail_with(FILE, '"": expected the name of a file', *arguments, flag, "")
         self.assertEqual(sorted(os.listdir(self.folder)), ["tmp", "x.npy"])
 
     def test_leave_the_output_as_it_was(self):
