@@ -23,13 +23,13 @@ using ::testing::SizeIs;
 
 class Npy : public ::testing::Test {
  protected:
-  Npy() : directory_(::testing::TempDir() + "/npy-XXXXXX") {
-    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
+  Npy() : directory(::testing::TempDir() + "/npy-XXXXXX") {
+    EXPECT_NE(mkdtemp(directory.data()), nullptr);
   }
-  ~Npy() override { std::filesystem::remove_all(directory_); }
+  ~Npy() override { std::filesystem::remove_all(directory); }
 
   std::string Path(const std::string& name) const {
-    return absl::StrCat(directory_, "/", name);
+    return absl::StrCat(directory, "/", name);
   }
 
   std::string Create(const std::string& contents) const {
@@ -39,7 +39,7 @@ class Npy : public ::testing::Test {
 
   std::vector<std::string> Files() const {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
       names.push_back(entry.path().filename());
     }
     return names;
@@ -56,7 +56,7 @@ class Npy : public ::testing::Test {
     return message.substr(std::min(message.size(), path.size() + 2));
   }
 
-  std::string directory_;
+  std::string directory;
 };
 
 std::string Contents(const std::string& path) {
@@ -190,9 +190,9 @@ TEST_F(Npy, IsRefusedWhereItCannotBeOpened) {
   EXPECT_EQ(ReadNpy(Path("none.npy"), Uint16::kRefused).status(),
             absl::NotFoundError(
                 absl::StrCat(Path("none.npy"), ": No such file or directory")));
-  EXPECT_EQ(ReadNpy(directory_, Uint16::kRefused).status(),
+  EXPECT_EQ(ReadNpy(directory, Uint16::kRefused).status(),
             absl::InvalidArgumentError(
-                absl::StrCat(directory_, ": not a regular file")));
+                absl::StrCat(directory, ": not a regular file")));
   ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
   EXPECT_EQ(ReadNpy(Path("pipe"), Uint16::kRefused).status(),
             absl::InvalidArgumentError(
@@ -270,9 +270,9 @@ TEST_F(Npy, IsNotOpenedWhereItCannotBeWritten) {
   EXPECT_EQ(NpyOutput::Open(Path("none/y.npy")).status(),
             absl::NotFoundError(absl::StrCat(Path("none/y.npy"),
                                              ": No such file or directory")));
-  EXPECT_EQ(NpyOutput::Open(directory_).status(),
+  EXPECT_EQ(NpyOutput::Open(directory).status(),
             absl::InvalidArgumentError(
-                absl::StrCat(directory_, ": not a regular file")));
+                absl::StrCat(directory, ": not a regular file")));
   EXPECT_EQ(NpyOutput::Open("/dev/null").status(),
             absl::InvalidArgumentError("/dev/null: not a regular file"));
   const std::string below = Create("") + "/y.npy";
