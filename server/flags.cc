@@ -156,10 +156,10 @@ void AddProcess(CLI::App& app, Flags& flags) {
           "Threads that compute. 0: the CPUs that this process may use (its "
           "affinity and cgroup quota), since more only take turns.");
   AddFlag(app, "--drain-timeout", flags.server.drain_timeout, &ParseTimeout,
-          "DURATION", "30s",
+          "DURATION", "25s",
           "How long SIGTERM or SIGINT waits for calls in flight before it "
-          "cancels them. The default is the grace period that orchestrators "
-          "give.");
+          "cancels them. The default leaves 5 seconds of the 30 after which "
+          "orchestrators kill a process that they stop.");
   AddFlag(app, "--log-level", flags.log_level, &ParseLogLevel, "LEVEL", "info",
           "Least severe messages on standard error: debug (every call), "
           "info (start and end), warning, error or off.");

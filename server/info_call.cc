@@ -8,8 +8,8 @@ void InfoCall::Await(InfoEnvironment& environment,
                      grpc::ServerCompletionQueue* queue) {
   const auto call = std::make_shared<InfoCall>(environment, queue);
   environment.service.RequestInfoCall(
-      &call->context_, &call->request_, &call->responder_, queue,
-      call->request_tag_.Arm([call](bool ok) { call->OnRequest(ok); }));
+      &call->context_, &call->stream_, queue,
+      call->headers_tag_.Arm([call](bool ok) { call->OnHeaders(ok); }));
 }
 
 InfoCall::InfoCall(InfoEnvironment& environment,
@@ -17,19 +17,20 @@ InfoCall::InfoCall(InfoEnvironment& environment,
     : member_(environment.calls),
       environment_(environment),
       queue_(queue),
-      responder_(&context_) {}
+      stream_(&context_) {}
 
-void InfoCall::OnRequest(bool ok) {
+void InfoCall::OnHeaders(bool ok) {
   if (!ok) return;  // The server has shut down.
   Await(environment_, queue_);
   void* const reply_tag = reply_tag_.Arm([call = shared_from_this()](bool) {});
   const absl::Status admission = environment_.admission.CheckNotDraining();
   if (!admission.ok()) {
     AddRetryPushback(context_);
-    responder_.FinishWithError(ToGrpcStatus(admission), reply_tag);
+    stream_.Finish(ToGrpcStatus(admission), reply_tag);
     return;
   }
-  responder_.Finish(environment_.info.Describe(), grpc::Status::OK, reply_tag);
+  stream_.WriteAndFinish(environment_.info.Describe(), grpc::WriteOptions(),
+                         grpc::Status::OK, reply_tag);
 }
 
 }  // namespace groupnorm

@@ -21,8 +21,10 @@ struct InfoEnvironment {
   CallCount& calls;  ///< All, those that wait for a caller included.
 };
 
-/// One call of GetServerInfo. It takes no room among the calls in flight, so
-/// that a full server still says what it is; a draining one refuses it.
+/// One call of GetServerInfo, answered at its headers: its request has no
+/// fields, and a body of any size stays unread. It takes no room among the
+/// calls in flight, so that a full server still says what it is; a draining one
+/// refuses it.
 class InfoCall : public std::enable_shared_from_this<InfoCall> {
  public:
   /// Makes the server ready for one more call, served on `queue`.
@@ -32,15 +34,14 @@ class InfoCall : public std::enable_shared_from_this<InfoCall> {
   InfoCall(InfoEnvironment& environment, grpc::ServerCompletionQueue* queue);
 
  private:
-  void OnRequest(bool ok);
+  void OnHeaders(bool ok);
 
   CallCount::Member member_;  // First, so that it is destroyed last.
   InfoEnvironment& environment_;
   grpc::ServerCompletionQueue* const queue_;
   grpc::ServerContext context_;
-  v1::GetServerInfoRequest request_;
-  GroupNormService::InfoResponder responder_;
-  CompletionTag request_tag_, reply_tag_;
+  GroupNormService::InfoStream stream_;
+  CompletionTag headers_tag_, reply_tag_;
 };
 
 }  // namespace groupnorm

@@ -39,8 +39,9 @@ struct ServerOptions {
   /// Calls whose bodies are received at the same time. 0: twice the workers.
   int max_reading_calls = 0;
 
-  /// How long a drain waits for calls in flight before it cancels them.
-  absl::Duration drain_timeout = absl::Seconds(30);
+  /// How long a drain waits for calls in flight before it cancels them. Less
+  /// than the 30 s after which orchestrators kill a process that they stop.
+  absl::Duration drain_timeout = absl::Seconds(25);
 };
 
 /// INVALID_ARGUMENT that names the flag, its value and what was expected.

@@ -13,7 +13,7 @@ GroupNormService::GroupNormService() {
   AddMethod(new RpcServiceMethod("/groupnorm.v1.GroupNormService/Backward",
                                  RpcMethod::BIDI_STREAMING, nullptr));
   AddMethod(new RpcServiceMethod("/groupnorm.v1.GroupNormService/GetServerInfo",
-                                 RpcMethod::NORMAL_RPC, nullptr));
+                                 RpcMethod::BIDI_STREAMING, nullptr));
   for (const int method : {kForward, kBackward, kGetServerInfo}) {
     MarkMethodAsync(method);
   }

@@ -5,7 +5,6 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/impl/codegen/service_type.h>
 #include <grpcpp/support/async_stream.h>
-#include <grpcpp/support/async_unary_call.h>
 #include <grpcpp/support/byte_buffer.h>
 
 #include "groupnorm/v1/groupnorm.pb.h"
@@ -14,19 +13,19 @@ namespace groupnorm {
 
 /// The methods of groupnorm.v1.GroupNormService as gRPC sees them here.
 ///
-/// Forward and Backward are registered as streaming methods under their unary
-/// names: a call then arrives at its headers, before its body is read, and can
-/// be refused with the body unread. On the wire nothing differs, so unary stubs
-/// of every language work. The generated service cannot stand beside this one:
-/// gRPC refuses two registrations of a name.
+/// All are registered as streaming methods under their unary names: a call then
+/// arrives at its headers, before its body is read, and can be refused with the
+/// body unread. On the wire nothing differs, so unary stubs of every language
+/// work. The generated service cannot stand beside this one: gRPC refuses two
+/// registrations of a name.
 class GroupNormService final : public grpc::Service {
  public:
   enum Method { kForward = 0, kBackward = 1, kGetServerInfo = 2 };
 
   using TensorStream =
       grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>;
-  using InfoResponder =
-      grpc::ServerAsyncResponseWriter<v1::GetServerInfoResponse>;
+  using InfoStream = grpc::ServerAsyncReaderWriter<v1::GetServerInfoResponse,
+                                                   v1::GetServerInfoRequest>;
 
   GroupNormService();
 
@@ -38,13 +37,11 @@ class GroupNormService final : public grpc::Service {
     RequestAsyncBidiStreaming(method, context, stream, queue, queue, tag);
   }
 
-  /// Asks for the next call of GetServerInfo; as above, with its request read.
-  void RequestInfoCall(grpc::ServerContext* context,
-                       v1::GetServerInfoRequest* request,
-                       InfoResponder* responder,
+  /// Asks for the next call of GetServerInfo; as above.
+  void RequestInfoCall(grpc::ServerContext* context, InfoStream* stream,
                        grpc::ServerCompletionQueue* queue, void* tag) {
-    RequestAsyncUnary(kGetServerInfo, context, request, responder, queue, queue,
-                      tag);
+    RequestAsyncBidiStreaming(kGetServerInfo, context, stream, queue, queue,
+                              tag);
   }
 };
 

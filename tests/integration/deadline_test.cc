@@ -41,7 +41,7 @@ TEST(Deadline, FreesTheSlotOfACallWhoseBodyNeverComes) {
   }
 }
 
-TEST(Deadline, InThePastIsRefusedWithoutHarm) {
+TEST(Deadline, ThatHasPassedAtTheCallerDoesNoHarm) {
   TestServer server;
   RawCall call(server.channel(), "Forward", milliseconds(-1000));
   EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);

@@ -5,6 +5,7 @@
 
 #include "kernels/group_norm.h"
 #include "tests/testing/call_outcome.h"
+#include "tests/testing/raw_call.h"
 #include "tests/testing/test_server.h"
 
 namespace groupnorm {
@@ -28,6 +29,14 @@ TEST(GetServerInfo, DescribesTheServer) {
   EXPECT_EQ(info.workers(), 3);
   EXPECT_EQ(info.simd_target(), std::string(SimdTarget()));
   EXPECT_GE(info.uptime_seconds(), 0);
+}
+
+// A body that is not waited for is not held either, of whatever size.
+TEST(GetServerInfo, AnswersBeforeTheBodyComes) {
+  TestServer server;
+  RawCall call(server.channel(), "GetServerInfo");
+  EXPECT_THAT(call.Finish(), Succeeds());
+  EXPECT_GT(call.response().Length(), 0u);
 }
 
 TEST(GetServerInfo, CountsTheWorkersThatTheMachineGives) {

@@ -15,7 +15,7 @@ namespace groupnorm {
 /// when the test says so. What no unary stub does, but any client may.
 class RawCall {
  public:
-  /// `method` is "Forward" or "Backward".
+  /// `method` is "Forward", "Backward" or "GetServerInfo".
   RawCall(std::shared_ptr<grpc::Channel> channel, const std::string& method,
           std::chrono::milliseconds timeout = std::chrono::minutes(5),
           grpc_compression_algorithm compression = GRPC_COMPRESS_NONE);

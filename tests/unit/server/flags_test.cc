@@ -46,7 +46,7 @@ TEST(Flags, DefaultToTheOptions) {
   EXPECT_EQ(flags.server.max_queued_calls, 256);
   EXPECT_EQ(flags.server.max_queued_bytes, std::int64_t{2} << 30);
   EXPECT_EQ(flags.server.max_reading_calls, 0);
-  EXPECT_EQ(flags.server.drain_timeout, absl::Seconds(30));
+  EXPECT_EQ(flags.server.drain_timeout, absl::Seconds(25));
   EXPECT_EQ(flags.log_level, "info");
   EXPECT_EQ(flags.print, std::nullopt);
 }
@@ -140,7 +140,7 @@ TEST(Flags, PrintHelpWithVariableTypeAndDefaultOfEveryFlag) {
         "--max-queued-calls CALLS=256 (Env:GROUPNORM_MAX_QUEUED_CALLS)",
         "--max-queued-bytes SIZE=2GiB (Env:GROUPNORM_MAX_QUEUED_BYTES)",
         "--max-reading-calls CALLS=0 (Env:GROUPNORM_MAX_READING_CALLS)",
-        "--drain-timeout DURATION=30s (Env:GROUPNORM_DRAIN_TIMEOUT)",
+        "--drain-timeout DURATION=25s (Env:GROUPNORM_DRAIN_TIMEOUT)",
         "--log-level LEVEL=info (Env:GROUPNORM_LOG_LEVEL)"}) {
     EXPECT_THAT(help, HasSubstr(entry));
   }

@@ -3,9 +3,14 @@
 
 #include <limits>
 #include <string>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "kernels/group_norm.h"
 #include "server/execution.h"
+#include "tensor/buffer_pool.h"
+#include "wire/client_messages.h"
+#include "wire/message_slices.h"
 
 namespace groupnorm {
 namespace {
@@ -183,6 +188,70 @@ TEST(BackwardNeeds, DoNotOverflowAtTheLargestShapes) {
               shape.num_elements() == 0)
         << shape.ToString();
   }
+}
+
+// The memory that a request says it needs, where none of it is allowed.
+template <typename Prepare>
+std::int64_t NeedOf(Prepare prepare, const MessageSlices& message,
+                    BufferPool& pool) {
+  const auto refused = prepare(
+      message, RequestLimits{.max_message_bytes = 256 << 20}, pool, [] {});
+  std::int64_t need = 0;
+  const std::string text = TextOf(refused.status());
+  EXPECT_TRUE(absl::SimpleAtoi(
+      text.substr(text.find("needs ") + 6, text.find(" bytes") - 15), &need))
+      << text;
+  return need;
+}
+
+// What a request takes from the pool, all capacities rounded up.
+template <typename Prepare>
+std::int64_t TakenBy(Prepare prepare, const MessageSlices& message,
+                     BufferPool& pool) {
+  EXPECT_TRUE(prepare(message, kDefaults, pool, [] {}).ok());
+  return static_cast<std::int64_t>(pool.idle_bytes());
+}
+
+// Sizes that the pool rounds up to themselves, but for scratch memory, which it
+// may round up by an eighth. Statistics and parameters are
+// counted once more, for the message that holds them beside the large tensor.
+constexpr std::int64_t kElements = 16 * 64 * 64;
+constexpr std::int64_t kStatistics = 2 * 16 * 64 * 8;
+constexpr std::int64_t kParameter = 64 * 8;
+// Tags, lengths and shapes of the response; alignment of the scratch memory.
+constexpr std::int64_t kSmall = 256;
+
+TEST(Needs, OfForwardAreWhatItTakes) {
+  const std::vector<float> x(kElements);
+  ForwardRequestFields fields;
+  fields.num_groups = 64;
+  fields.input = {DataType::kFloat32, {16, 64, 8, 8}, x.data()};
+  const MessageSlices message(EncodeForwardRequest(fields));
+  BufferPool pool(std::size_t{1} << 30);
+  const std::int64_t need = NeedOf(&PrepareForward, message, pool);
+  const std::int64_t taken = TakenBy(&PrepareForward, message, pool);
+  EXPECT_GE(taken, 2 * 4 * kElements + 2 * kParameter + kStatistics);
+  EXPECT_NEAR(static_cast<double>(need - kStatistics),
+              static_cast<double>(taken), kSmall);
+}
+
+TEST(Needs, OfBackwardAreWhatItTakes) {
+  const std::vector<float> x(kElements);
+  BackwardRequestFields fields;
+  fields.num_groups = 64;
+  fields.grad_output = {DataType::kFloat32, {16, 64, 8, 8}, x.data()};
+  fields.input = fields.grad_output;
+  const MessageSlices message(EncodeBackwardRequest(fields));
+  BufferPool pool(std::size_t{1} << 30);
+  const std::int64_t need = NeedOf(&PrepareBackward, message, pool);
+  const std::int64_t taken = TakenBy(&PrepareBackward, message, pool);
+  // The weight, and both gradients of it in float64 and as they are sent.
+  EXPECT_GE(taken, 3 * 4 * kElements + 3 * kParameter + 2 * kParameter / 2);
+  const auto scratch_bytes = static_cast<std::int64_t>(BackwardScratchBytes(
+      {.geometry = GroupGeometry::Of(fields.input.shape, fields.layout, 64)}));
+  EXPECT_NEAR(static_cast<double>(need - kParameter),
+              static_cast<double>(taken),
+              static_cast<double>(kSmall + scratch_bytes / 8));
 }
 
 }  // namespace
