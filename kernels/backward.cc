@@ -177,12 +177,14 @@ class BackwardComputation final : public Computation {
   }
 
   void GradientsFromSums(const Place& group) {
-    const ChannelSums* sample_sums =
-        scratch_.sums + group.slot / geometry_.num_groups * geometry_.channels;
+    const std::int64_t first_channel =
+        group.slot / geometry_.num_groups * geometry_.channels;
+    // Only called where sums are wanted: otherwise scratch holds none.
     scratch_.groups[group.slot] = GradientOf(
         group, StatisticsOf(group),
         [&](std::int64_t channel, int num_channels, ChannelSums* sums) {
-          std::copy_n(sample_sums + channel, num_channels, sums);
+          std::copy_n(scratch_.sums + first_channel + channel, num_channels,
+                      sums);
         });
   }
 

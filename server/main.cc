@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_join.h"
 #include "server/flags.h"
+#include "server/grpc_log.h"
 #include "server/server.h"
 #include "server/server_info.h"
 #include "server/standard_streams.h"
@@ -42,6 +43,7 @@ int WaitForSignal(const sigset_t& signals) {
 void LogToStandardError(const std::string& level) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("groupnorm-server"));
   spdlog::set_level(spdlog::level::from_str(level));
+  groupnorm::LogGrpcAtDebug();
 }
 
 int Fail(const absl::Status& status, int exit_code) {

@@ -18,6 +18,7 @@
 #include "client/cli/status_command.h"
 #include "client/cli/verify_command.h"
 #include "groupnorm/tune_process_memory.h"
+#include "server/grpc_log.h"
 #include "server/standard_streams.h"
 
 namespace {
@@ -85,6 +86,7 @@ Outcome Run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   groupnorm::ReserveStandardStreams();
+  groupnorm::LogGrpcAtDebug();  // Below the level that is shown.
   groupnorm::TuneProcessMemory();
   groupnorm::cli::RemoveLeftoversOnSignals();
   return Finish(Run(argc, argv));

@@ -105,10 +105,9 @@ TEST(Startup, FailsOnATcpAddressInUse) {
   ServerProcess second({"--listen=" + address, "--log-level=off"});
   EXPECT_EQ(second.Wait(), 1);
   EXPECT_EQ(second.ready_line(), "");
-  EXPECT_THAT(second.errors(),
-              HasSubstr("groupnorm-server: --listen: " + address +
-                        " cannot be bound; is it in use, or not an address of "
-                        "this machine?\n"));
+  EXPECT_EQ(second.errors(), "groupnorm-server: --listen: " + address +
+                                 " cannot be bound; is it in use, or not an "
+                                 "address of this machine?\n");
   ExpectToServe(address);
 }
 
