@@ -90,6 +90,6 @@ int main(int argc, char** argv) {
   }
   LogToStandardError(flags->log_level);
   // Before the server starts threads, and for as long as the process lives.
-  static const sigset_t signals = BlockEndingSignals();
-  return Serve(*flags, signals);
+  static const sigset_t kSignals = BlockEndingSignals();
+  return Serve(*flags, kSignals);
 }

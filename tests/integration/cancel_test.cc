@@ -18,7 +18,7 @@ namespace {
 // Each test ends only if the server lets go of what was cancelled.
 class CancelTest : public ::testing::Test {
  protected:
-  CancelTest() : server_(Options()) {}
+  CancelTest() : server(Options()) {}
 
   static ServerOptions Options() {
     ServerOptions options = LoopbackOptions();
@@ -29,32 +29,32 @@ class CancelTest : public ::testing::Test {
 
   void ExpectToServe() {
     v1::ForwardResponse response;
-    EXPECT_THAT(server_.Forward(SmallForwardRequest(), &response), Succeeds());
+    EXPECT_THAT(server.Forward(SmallForwardRequest(), &response), Succeeds());
   }
 
-  TestServer server_;
+  TestServer server;
 };
 
 TEST_F(CancelTest, EndsACallThatIsBeingRead) {
   for (int i = 0; i < 20; ++i) {
-    RawCall call(server_.channel(), "Forward");
-    server_.AwaitCallsInFlight(1);
+    RawCall call(server.channel(), "Forward");
+    server.AwaitCallsInFlight(1);
     call.Cancel();
     EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::CANCELLED);
-    server_.AwaitCallsInFlight(0);
+    server.AwaitCallsInFlight(0);
   }
   ExpectToServe();
 }
 
 TEST_F(CancelTest, EndsACallThatWaitsForAReadingSlot) {
-  RawCall reading(server_.channel(), "Forward");
-  server_.AwaitCallsInFlight(1);
+  RawCall reading(server.channel(), "Forward");
+  server.AwaitCallsInFlight(1);
   for (int i = 0; i < 20; ++i) {
-    RawCall waiting(server_.channel(), "Forward");
-    server_.AwaitCallsInFlight(2);
+    RawCall waiting(server.channel(), "Forward");
+    server.AwaitCallsInFlight(2);
     waiting.Cancel();
     EXPECT_EQ(waiting.Finish().error_code(), grpc::StatusCode::CANCELLED);
-    server_.AwaitCallsInFlight(1);
+    server.AwaitCallsInFlight(1);
   }
   EXPECT_TRUE(reading.Send(SmallForwardRequest().SerializeAsString()));
   EXPECT_THAT(reading.Finish(), Succeeds());
@@ -66,10 +66,10 @@ TEST_F(CancelTest, EndsACallWhoseBodyIsOnItsWay) {
   request.mutable_config()->set_num_groups(1);
   *request.mutable_input() =
       RandomTensor(DataType::kFloat32, {1, 1, 1 << 20}, 1);
-  RawCall reading(server_.channel(), "Forward");
-  server_.AwaitCallsInFlight(1);
-  RawCall waiting(server_.channel(), "Forward");
-  server_.AwaitCallsInFlight(2);
+  RawCall reading(server.channel(), "Forward");
+  server.AwaitCallsInFlight(1);
+  RawCall waiting(server.channel(), "Forward");
+  server.AwaitCallsInFlight(2);
   // Flow control lets only the start of it through while nobody reads: the
   // sender waits until it is cancelled.
   std::thread sender([&waiting, bytes = request.SerializeAsString()] {
@@ -79,7 +79,7 @@ TEST_F(CancelTest, EndsACallWhoseBodyIsOnItsWay) {
   sender.join();
   EXPECT_EQ(waiting.Finish().error_code(), grpc::StatusCode::CANCELLED);
   reading.Cancel();
-  server_.AwaitCallsInFlight(0);
+  server.AwaitCallsInFlight(0);
   ExpectToServe();
 }
 

@@ -47,11 +47,11 @@ constexpr std::int64_t kSlackBytes = 4 * kMebibyte;
 class LimitsTest : public ::testing::Test {
  protected:
   LimitsTest()
-      : server_({"--listen=127.0.0.1:0", "--workers=2"}),
-        channel_(Connect(server_.addresses().front())) {
+      : server({"--listen=127.0.0.1:0", "--workers=2"}),
+        channel(Connect(server.addresses().front())) {
     // So that the first call's own cost is not counted.
     v1::ForwardResponse response;
-    EXPECT_THAT(CallForward(channel_, SmallForwardRequest(), &response),
+    EXPECT_THAT(CallForward(channel, SmallForwardRequest(), &response),
                 Succeeds());
   }
 
@@ -59,13 +59,13 @@ class LimitsTest : public ::testing::Test {
   // memory to grow by at most `message_bytes` and the slack.
   template <typename Call>
   grpc::Status Measure(std::int64_t message_bytes, Call call) {
-    server_.ResetPeak();
-    const std::int64_t before = server_.PeakResidentBytes();
+    server.ResetPeak();
+    const std::int64_t before = server.PeakResidentBytes();
     const absl::Time start = absl::Now();
-    const grpc::Status status = call();
+    grpc::Status status = call();
     std::cout << "took " << absl::Now() - start << "\n";
     if (kMemoryIsMeasurable) {
-      EXPECT_LE(server_.PeakResidentBytes() - before,
+      EXPECT_LE(server.PeakResidentBytes() - before,
                 message_bytes + kSlackBytes);
     }
     return status;
@@ -74,14 +74,14 @@ class LimitsTest : public ::testing::Test {
   grpc::Status Forward(const v1::ForwardRequest& request) {
     return Measure(0, [&] {
       v1::ForwardResponse response;
-      return CallForward(channel_, request, &response);
+      return CallForward(channel, request, &response);
     });
   }
 
   grpc::Status Send(const std::string& method, const std::string& message,
                     std::int64_t message_bytes = 0) {
     return Measure(message_bytes, [&] {
-      RawCall call(channel_, method);
+      RawCall call(channel, method);
       call.Send(message);
       return call.Finish();
     });
@@ -111,8 +111,8 @@ class LimitsTest : public ::testing::Test {
                                     "(--max-message-bytes)")));
   }
 
-  ServerProcess server_;
-  std::shared_ptr<grpc::Channel> channel_;
+  ServerProcess server;
+  std::shared_ptr<grpc::Channel> channel;
 };
 
 TEST_F(LimitsTest, RefuseStatisticsOfManyEmptySamples) {
@@ -168,7 +168,7 @@ TEST_F(LimitsTest, RefuseACompressedMessageWithoutUnpackingIt) {
   const grpc::ByteBuffer message(slices.data(), slices.size());
   EXPECT_THAT(Measure(0,
                       [&] {
-                        RawCall call(channel_, "Forward",
+                        RawCall call(channel, "Forward",
                                      std::chrono::minutes(5),
                                      GRPC_COMPRESS_GZIP);
                         call.Send(message);

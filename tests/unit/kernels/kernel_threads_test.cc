@@ -19,6 +19,7 @@ Runner OnThreads(int num_threads) {
     for (std::int64_t phase = 0; phase < computation.num_phases(); ++phase) {
       std::atomic<std::int64_t> next = 0;
       std::vector<std::thread> threads;
+      threads.reserve(static_cast<std::size_t>(num_threads));
       for (int i = 0; i < num_threads; ++i) {
         threads.emplace_back([&] {
           for (std::int64_t task = next++; task < computation.num_tasks(phase);
