@@ -13,7 +13,8 @@ namespace groupnorm {
 /// gives). The results do not depend on the order, to the bit.
 ///
 /// A task is sized to take between some tens of microseconds and a millisecond,
-/// so that a worker may look at other requests and at cancellation between two.
+/// so that a worker may look at other requests and at cancellation between two;
+/// docs/math.md, "Phases and scratch memory", names the shapes that exceed it.
 class Computation {
  public:
   virtual ~Computation() = default;
