@@ -6,6 +6,9 @@
 
 readonly EXIT_SKIPPED=77
 
+# One cache for all clones: paths below this one count as relative.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 summary=()
 failed=0
 
