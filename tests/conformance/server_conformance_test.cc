@@ -1,5 +1,5 @@
 // A running server against the conformance vectors, each request sent as the
-// bytes that the vectors hold.
+// bytes that the vectors hold, under every instruction set of this machine.
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -8,12 +8,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "groupnorm/v1/groupnorm.pb.h"
 #include "server/server.h"
 #include "tests/conformance/manifest.h"
+#include "tests/unit/kernels/simd_targets.h"
 
 namespace groupnorm::conformance {
 namespace {
@@ -24,9 +26,11 @@ struct Answer {
 };
 
 // One server for all cases, with default limits, and a connection to it.
-class ServerConformance : public testing::Test {
+class ServerConformance : public testing::TestWithParam<SimdTargetOfKernels> {
  protected:
   void SetUp() override {
+    if (!IsSupported(GetParam())) GTEST_SKIP() << ReasonToSkip(GetParam());
+    forced_.emplace(GetParam());
     ServerOptions options;
     options.listen = {"127.0.0.1:0"};
     absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
@@ -54,9 +58,17 @@ class ServerConformance : public testing::Test {
   }
 
  private:
+  // Outlives the server's threads.
+  std::optional<ForcedSimdTarget> forced_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<grpc::GenericStub> stub_;
 };
+
+INSTANTIATE_TEST_SUITE_P(Targets, ServerConformance,
+                         testing::ValuesIn(kSimdTargets),
+                         [](const auto& target) {
+                           return TestNameOf(target.param);
+                         });
 
 template <typename Response>
 Response Parse(grpc::ByteBuffer& bytes) {
@@ -108,7 +120,7 @@ void ExpectTensor(const ExpectedTensor& expected, const v1::Tensor& actual) {
       << " times the bound";
 }
 
-TEST_F(ServerConformance, AnswersEveryRequestAsTheVectorsSay) {
+TEST_P(ServerConformance, AnswersEveryRequestAsTheVectorsSay) {
   const absl::StatusOr<std::vector<Case>> cases = LoadCases(VectorsFolder());
   ASSERT_TRUE(cases.ok()) << cases.status();
   for (const Case& tested : *cases) {

@@ -64,11 +64,10 @@ TEST_P(KernelAccuracy, HoldsForAnySizes) {
 }
 
 TEST_P(KernelAccuracy, HoldsAtTheBordersOfBlocks) {
-  for (const std::int64_t values : {65535, 65536, 65537, 200000}) {
+  for (const std::int64_t values : {65535, 65536, 65537}) {
     Check({1, 1, values, 1}, Normal(-0.5, 2));
   }
   Check({1, 3, 66000, 1}, Normal(-0.5, 2));
-  Check({1, 40, 5000, 2}, Normal(0, 1));
   Check({1, 70001, 1, 1}, Normal(0, 1));
   Check({1, 35001, 2, 1}, Normal(0, 1));
 }
@@ -77,7 +76,6 @@ TEST_P(KernelAccuracy, HoldsAtAnyMean) {
   for (const double mean : {30., 1e2, 1e3, 3e3, 1e4, 1e5, 1e6}) {
     SCOPED_TRACE(mean);
     Check({2, 6, 700, 3}, Normal(mean, 1));
-    Check({1, 2, 40000, 1}, Normal(-mean, 1));
   }
   Check({2, 6, 700, 3}, Normal(1e6, 0.1));
 }
@@ -110,7 +108,6 @@ TEST_P(KernelAccuracy, HoldsForUnevenValues) {
   };
   for (const Distribution& x : {outlier, channel_means, uniform}) {
     Check({2, 7, 900, 1}, x);
-    Check({1, 6, 30000, 2}, x);
   }
 }
 
@@ -118,11 +115,11 @@ TEST_P(KernelAccuracy, GivesConstantsVarianceZero) {
   for (const double value : {0., 1., 0.1, -1e4, 3e-5}) {
     SCOPED_TRACE(value);
     for (const std::int64_t spatial : {1, 50, 33000}) {
+      if (spatial == 33000 && value != 0.1) continue;
       const Extents extents = {1, 2, spatial, 1};
       ForwardCase c =
           RandomForward(dtype(), Geometry(layout(), extents), Normal(value, 0));
       const ForwardResult result = RunForward(c);
-      ExpectMatchesReference(c, result);
       EXPECT_EQ(result.rstd[0], 1 / std::sqrt(1e-5));
       EXPECT_EQ(result.mean[0], FromElements(dtype(), c.input)[0]);
       c.epsilon = 0;
@@ -139,23 +136,28 @@ TEST_P(KernelAccuracy, GivesConstantsVarianceZero) {
 
 TEST_P(KernelAccuracy, HoldsForGivenStatistics) {
   for (const double mean : {0., 1e3, 1e6}) {
-    for (const Extents& extents : std::vector<Extents>{
-             {2, 6, 50, 3}, {1, 2, 40000, 1}, {1, 2, 70000, 2}}) {
+    // Large groups once: they take the reference long.
+    const std::vector<Extents> several =
+        mean == 1e3 ? std::vector<Extents>{{2, 6, 50, 3}, {1, 2, 70000, 1}}
+                    : std::vector<Extents>{{2, 6, 50, 3}};
+    for (const Extents& extents : several) {
       const GroupGeometry geometry = Geometry(layout(), extents);
       ForwardCase forward = RandomForward(dtype(), geometry, Normal(mean, 1));
       GiveStatistics(forward);
       // Where the element type holds the values all equal or infinite.
       if (!std::isfinite(forward.mean[0]) || !(forward.rstd[0] < 100)) continue;
       SCOPED_TRACE(Describe(forward));
+      CheckForward(forward);
       const ForwardResult result = RunForward(forward);
-      ExpectMatchesReference(forward, result);
       EXPECT_EQ(result.mean, forward.mean);
       EXPECT_EQ(result.rstd, forward.rstd);
       BackwardCase backward =
           RandomBackward(dtype(), geometry, Normal(mean, 1));
-      GiveStatistics(backward);
+      backward.mean = forward.mean;
+      backward.rstd = forward.rstd;
       for (const bool frozen : {false, true}) {
         for (const bool per_sample : {false, true}) {
+          if (extents.spatial > 50 && frozen == per_sample) continue;
           backward.frozen_statistics = frozen;
           backward.per_sample_gradients = per_sample;
           CheckBackward(backward);
@@ -240,6 +242,7 @@ TEST_P(KernelAccuracy, ContainsWhatIsNotFinite) {
   for (const double bad : kBad) {
     for (const Extents& extents :
          std::vector<Extents>{{2, 6, 50, 3}, {2, 2, 34000, 1}}) {
+      if (extents.spatial > 50 && !std::isnan(bad)) continue;
       const GroupGeometry geometry = Geometry(layout(), extents);
       const std::int64_t spoilt = geometry.num_elements() / 3;
       ForwardCase forward = RandomForward(dtype(), geometry);

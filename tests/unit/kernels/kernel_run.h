@@ -33,6 +33,8 @@ struct KernelInputs {
   std::vector<double> weight;
   std::vector<double> mean;  ///< Empty: not given.
   std::vector<double> rstd;
+  /// Tensors at multiples of 64 bytes, not just of their elements.
+  bool aligned = false;
 
   bool statistics_given() const { return !mean.empty(); }
   Shape shape() const;
@@ -67,9 +69,10 @@ struct BackwardResult {
 /// Runs all phases of a computation.
 using Runner = std::function<void(Computation&)>;
 
-/// Runs a kernel as the tests want it: tensors aligned to their elements only,
-/// scratch and outputs full of 0xFF bytes, and everything that is written
-/// between guards whose damage is a test failure.
+/// Runs a kernel as the tests want it: tensors aligned to their elements only
+/// (unless the case wants otherwise), scratch and outputs full of 0xFF bytes,
+/// and everything between guards. Writing to them is a test failure; reading
+/// them as well under AddressSanitizer.
 ForwardResult RunForward(const ForwardCase& c,
                          const Runner& run = RunComputation);
 BackwardResult RunBackward(const BackwardCase& c,
@@ -85,9 +88,18 @@ void ExpectMatchesReference(const ForwardCase& c, const ForwardResult& result);
 void ExpectMatchesReference(const BackwardCase& c,
                             const BackwardResult& result);
 
-/// Both at once.
+/// Runs the case under every instruction set of this machine: the best must
+/// match the reference, the others must give the same bits. Under a sanitizer
+/// large cases are not compared with the reference, which is by far the slower
+/// part; the test program says at its end how many.
 void CheckForward(const ForwardCase& c);
 void CheckBackward(const BackwardCase& c);
+
+/// Fails the test where two results of a case differ in any bit.
+void ExpectSame(const KernelInputs& c, const ForwardResult& a,
+                const ForwardResult& b);
+void ExpectSame(const KernelInputs& c, const BackwardResult& a,
+                const BackwardResult& b);
 
 /// Whether two arrays hold the same bits, any NaN being the same as another.
 bool SameBits(DataType dtype, const Bytes& a, const Bytes& b);

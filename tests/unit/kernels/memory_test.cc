@@ -134,7 +134,5 @@ TEST(EmptyTensors, WriteOnlyTheGradientsWanted) {
   EXPECT_TRUE(SameBits(grad_bias, {0, 0, 0}));
 }
 
-TEST(SimdTarget, IsNamed) { EXPECT_EQ(SimdTarget(), "portable"); }
-
 }  // namespace
 }  // namespace groupnorm

@@ -6,56 +6,56 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tests/unit/kernels/kernel_data.h"
 #include "tests/unit/kernels/kernel_run.h"
+#include "tests/unit/kernels/simd_targets.h"
 
 namespace groupnorm {
 namespace {
 
-// Small groups that share a task, groups of several blocks, channels of several
-// blocks, and groups beyond what small scratch memory allows.
+// Small groups that share a task, groups of several blocks, a channel of
+// several blocks, and groups beyond what small scratch memory allows.
 const std::vector<Extents>& SeveralExtents() {
-  static const auto* const extents = new std::vector<Extents>{
-      {3, 6, 20, 3}, {2, 40, 5000, 2}, {2, 2, 66000, 1}, {2, 500, 150, 250}};
-  return *extents;
+  static const auto* const kExtents = new std::vector<Extents>{
+      {3, 6, 20, 3}, {2, 2, 33001, 1}, {1, 1, 66000, 1}, {2, 500, 150, 250}};
+  return *kExtents;
 }
 
-class KernelBits
-    : public ::testing::TestWithParam<std::tuple<DataType, Layout>> {
+using Parameters = std::tuple<SimdTargetOfKernels, DataType, Layout>;
+
+class KernelBits : public ::testing::TestWithParam<Parameters> {
  protected:
-  DataType dtype() const { return std::get<0>(GetParam()); }
-  Layout layout() const { return std::get<1>(GetParam()); }
+  void SetUp() override {
+    const SimdTargetOfKernels& target = std::get<0>(GetParam());
+    if (!IsSupported(target)) GTEST_SKIP() << ReasonToSkip(target);
+    forced_.emplace(target);
+  }
+
+  DataType dtype() const { return std::get<1>(GetParam()); }
+  Layout layout() const { return std::get<2>(GetParam()); }
+
+ private:
+  std::optional<ForcedSimdTarget> forced_;
 };
 
-std::string NameOf(
-    const ::testing::TestParamInfo<std::tuple<DataType, Layout>>& info) {
-  return std::string(DataTypeName(std::get<0>(info.param))) +
-         (std::get<1>(info.param) == Layout::kChannelsLast ? "ChannelsLast"
+std::string NameOf(const ::testing::TestParamInfo<Parameters>& info) {
+  return TestNameOf(std::get<0>(info.param)) +
+         std::string(DataTypeName(std::get<1>(info.param))) +
+         (std::get<2>(info.param) == Layout::kChannelsLast ? "ChannelsLast"
                                                            : "ChannelsFirst");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, KernelBits,
-                         ::testing::Combine(::testing::ValuesIn(kDataTypes),
+                         ::testing::Combine(::testing::ValuesIn(kSimdTargets),
+                                            ::testing::ValuesIn(kDataTypes),
                                             ::testing::ValuesIn(kLayouts)),
                          NameOf);
-
-void ExpectSame(const KernelInputs& c, const ForwardResult& a,
-                const ForwardResult& b) {
-  EXPECT_TRUE(SameBits(a.mean, b.mean));
-  EXPECT_TRUE(SameBits(a.rstd, b.rstd));
-  EXPECT_TRUE(SameBits(c.dtype, a.output, b.output));
-}
-
-void ExpectSame(const KernelInputs& c, const BackwardResult& a,
-                const BackwardResult& b) {
-  EXPECT_TRUE(SameBits(c.dtype, a.grad_input, b.grad_input));
-  EXPECT_TRUE(SameBits(a.grad_weight, b.grad_weight));
-  EXPECT_TRUE(SameBits(a.grad_bias, b.grad_bias));
-}
 
 template <typename T>
 std::vector<T> Slice(const std::vector<T>& all, std::int64_t parts,
@@ -75,6 +75,14 @@ void RunShuffled(Computation& computation) {
     }
     std::shuffle(tasks.begin(), tasks.end(), random);
     for (const std::int64_t task : tasks) computation.RunTask(phase, task);
+  }
+}
+
+void RunReversed(Computation& computation) {
+  for (std::int64_t phase = 0; phase < computation.num_phases(); ++phase) {
+    for (std::int64_t task = computation.num_tasks(phase); task-- > 0;) {
+      computation.RunTask(phase, task);
+    }
   }
 }
 
@@ -134,10 +142,27 @@ TEST_P(KernelBits, AnyOrderOfTasksGivesTheSame) {
   for (const Extents& extents : SeveralExtents()) {
     const GroupGeometry geometry = Geometry(layout(), extents);
     const ForwardCase forward = RandomForward(dtype(), geometry);
-    ExpectSame(forward, RunForward(forward, RunShuffled), RunForward(forward));
+    const ForwardResult y = RunForward(forward);
+    ExpectSame(forward, RunForward(forward, RunShuffled), y);
+    ExpectSame(forward, RunForward(forward, RunReversed), y);
     const BackwardCase backward = RandomBackward(dtype(), geometry);
-    ExpectSame(backward, RunBackward(backward, RunShuffled),
-               RunBackward(backward));
+    const BackwardResult gradients = RunBackward(backward);
+    ExpectSame(backward, RunBackward(backward, RunShuffled), gradients);
+    ExpectSame(backward, RunBackward(backward, RunReversed), gradients);
+  }
+}
+
+TEST_P(KernelBits, AnyAlignmentGivesTheSame) {
+  for (const Extents& extents : SeveralExtents()) {
+    const GroupGeometry geometry = Geometry(layout(), extents);
+    ForwardCase forward = RandomForward(dtype(), geometry);
+    const ForwardResult y = RunForward(forward);
+    forward.aligned = true;
+    ExpectSame(forward, RunForward(forward), y);
+    BackwardCase backward = RandomBackward(dtype(), geometry);
+    const BackwardResult gradients = RunBackward(backward);
+    backward.aligned = true;
+    ExpectSame(backward, RunBackward(backward), gradients);
   }
 }
 

@@ -34,9 +34,9 @@ const std::array<SimdTargetOfKernels, 3> kSimdTargets = {{
 }};
 
 bool IsSupported(const SimdTargetOfKernels& target) {
-  static const std::int64_t detected = DetectTargets();
+  static const std::int64_t kDetected = DetectTargets();
   return target.name == kSimdTargets.back().name ||
-         (detected & target.highway_targets) != 0;
+         (kDetected & target.highway_targets) != 0;
 }
 
 ForcedSimdTarget::ForcedSimdTarget(const SimdTargetOfKernels& target)
