@@ -6,8 +6,9 @@
 Every round measures each side once, in an order that changes from round to round, so
 that a slow moment of the machine hits all of them. A ratio is that of one round; the
 medians of the ratios and their spread (10 to 90 %) are printed, and written with the
-times to --output, which bench/report.py makes tables and a picture of. Without
---torch_python there is no PyTorch among the sides.
+times to --output, which bench/report.py makes tables and a picture of. A round in
+which other programs took the processors is measured again. Without --torch_python
+there is no PyTorch among the sides.
 """
 
 import argparse
@@ -22,12 +23,13 @@ import subprocess
 import sys
 import time
 
+import report
 from rows import read_rows
 
 HERE = pathlib.Path(__file__).parent
 
 
-class Server:
+class Program:
     """A program that is asked for one measurement at a time."""
 
     def __init__(self, command):
@@ -64,8 +66,9 @@ def quantile(values, fraction):
 
 
 def spread(values):
-    return {"median": quantile(values, 0.5), "p10": quantile(values, 0.1),
-            "p90": quantile(values, 0.9)}
+    """The median and what 80 % of the values lie between, to four digits."""
+    return {name: float(f"{quantile(values, fraction):.4g}")
+            for name, fraction in (("median", 0.5), ("p10", 0.1), ("p90", 0.9))}
 
 
 def machine():
@@ -77,77 +80,104 @@ def machine():
             "system": platform.freedesktop_os_release()["PRETTY_NAME"]}
 
 
-def sides_of(row, servers):
-    """Side -> (program, what it is asked for)."""
-    first = next(iter(servers))
-    sides = {limit: (first, f"{row.name}/{limit}") for limit in row.limits}
-    for target in servers:
-        if target == "torch":
-            sides["torch"] = ("torch", row.name)
-        else:
-            sides["kernel" if target == first else f"kernel_{target}"] = (
-                target, f"{row.name}/kernel")
+def sides_of(row, programs):
+    """Side -> (program, what it is asked for). The first program gives the limits."""
+    first, *others = (name for name in programs if name != "torch")
+    sides = {"kernel": (first, f"{row.name}/kernel")}
+    sides |= {limit: (first, f"{row.name}/{limit}") for limit in row.limits}
+    sides |= {f"kernel_{name}": (name, f"{row.name}/kernel") for name in others}
+    if "torch" in programs:
+        sides["torch"] = ("torch", row.name)
     return sides
 
 
-def measure_row(row, servers, rounds):
-    """Seconds of every side in every round; PyTorch's only where it has a kernel."""
-    sides = sides_of(row, servers)
-    seconds = {side: [] for side in sides}
-    faults = dict.fromkeys(sides, 0.0)
-    for number in range(-1, rounds):  # The first one warms up.
-        turn = number % len(sides)
-        for side in (*list(sides)[turn:], *list(sides)[:turn]):
-            program, name = sides[side]
-            answer = servers[program].measure(name)
-            if "error" in answer:
-                if program != "torch":
-                    sys.exit(f"{name}: {answer['error']}")
-                seconds.pop("torch", None)
-                continue
-            if program == "torch" and row.threads > 1:
-                time.sleep(0.01)  # Its threads spin for a while before they sleep.
-            if number >= 0:
-                seconds[side].append(answer["seconds"])
-                faults[side] = max(faults[side], answer["page_faults"])
-    return seconds, faults
+class Disturbance:
+    """How much processor time was taken by all but this program and its children."""
+
+    def __init__(self, programs):
+        self.processes = ["self", *(program.process.pid for program in programs)]
+        self.ticks = os.sysconf("SC_CLK_TCK")
+        self.last = self.total()
+
+    def total(self):
+        # The first eight: user, nice, system, idle, iowait, irq, softirq, steal.
+        times = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+        busy = sum(map(int, times)) - int(times[3]) - int(times[4])
+        for process in self.processes:
+            fields = pathlib.Path(f"/proc/{process}/stat").read_text()
+            own = fields.rpartition(")")[2].split()[11:13]  # Its user and system time.
+            busy -= sum(map(int, own))
+        return busy / self.ticks
+
+    def seconds(self):
+        """Since the last call."""
+        before, self.last = self.last, self.total()
+        return self.last - before
 
 
-def summary(row, seconds, faults, l3_bytes):
-    """What is kept of a row."""
-    plain, non_temporal = row.limits
-    # Past the caches a plain store reads what it overwrites, which no kernel needs to.
-    in_cache = row.traffic_bytes <= l3_bytes
-    limit = (plain if in_cache and quantile(seconds[plain], 0.5)
-             < quantile(seconds[non_temporal], 0.5) else non_temporal)
-    result = {"name": row.name, "traffic_bytes": row.traffic_bytes, "limit": limit,
-              "page_faults": faults,
-              "seconds": {side: spread(values) for side, values in seconds.items()},
-              "of_limit": {}, "x_torch": {}}
-    for side in seconds:
-        if side.startswith("kernel"):
-            for key, other in (("of_limit", limit), ("x_torch", "torch")):
-                if other in seconds:
-                    result[key][side] = spread(
-                        [b / a for a, b in zip(seconds[side], seconds[other])])
-    return result
+def measure_round(sides, programs, turn, pause):
+    """Side -> its answer; each is asked once, beginning with number `turn`."""
+    answers = {}
+    for side in (*list(sides)[turn:], *list(sides)[:turn]):
+        program, name = sides[side]
+        answers[side] = programs[program].measure(name)
+        if program == "torch":
+            time.sleep(pause)
+        elif "error" in answers[side]:
+            sys.exit(f"{name}: {answers[side]['error']}")
+    return answers
 
 
-def line_of(result):
-    def speed(side):
-        return result["traffic_bytes"] / result["seconds"][side]["median"] / 1e9
+def measure_row(row, programs, rounds, patience):
+    """The answers of all rounds, and how many of these rounds were disturbed.
 
-    def ratio(key, side):
-        values = result[key].get(side)
-        return (f"{values['median']:6.2f} ({values['p10']:.2f}-{values['p90']:.2f})"
-                if values else " " * 18)
+    A disturbed round is measured again, for `patience` seconds: two threads that wait
+    for each other are at the mercy of a third one, those of PyTorch most of all.
+    """
+    sides = sides_of(row, programs)
+    # PyTorch's threads spin for a while before they sleep.
+    pause = 0.01 if row.threads > 1 else 0.0
+    measure_round(sides, programs, 0, pause)  # Warms up.
+    answers, disturbed, give_up = [], 0, None
+    disturbance = Disturbance(programs.values())
+    while len(answers) < rounds:
+        start = time.monotonic()
+        latest = measure_round(sides, programs, len(answers) % len(sides), pause)
+        # The clocks of processes advance in steps of 10 ms.
+        allowed = 0.03 + 0.05 * (time.monotonic() - start)
+        is_disturbed = disturbance.seconds() > allowed
+        if is_disturbed and time.monotonic() < (give_up := give_up or start + patience):
+            time.sleep(0.2)
+            disturbance.seconds()
+            continue
+        disturbed += is_disturbed
+        answers.append(latest)
+    return answers, disturbed
 
-    limits = [side for side in result["seconds"] if side.startswith(("copy", "triad"))]
-    line = f"{result['name']:66}" + "".join(
-        f" {speed(side):7.2f}" for side in ["kernel", *limits])
-    for side in result["of_limit"]:
-        line += f"  {ratio('of_limit', side):20} {ratio('x_torch', side):20}"
-    return line.rstrip()
+
+def summary(row, answers, disturbed, l3_bytes):
+    """What is kept of a row. PyTorch is not in it where it refused."""
+    sides = [side for side in answers[0] if "error" not in answers[0][side]]
+    seconds = {side: [answer[side]["seconds"] for answer in answers] for side in sides}
+    faults = {side: max(answer[side]["page_faults"] for answer in answers)
+              for side in sides}
+    _, non_temporal = row.limits
+    limit = min(row.limits, key=lambda side: quantile(seconds[side], 0.5))
+    if row.traffic_bytes > l3_bytes:
+        # Here a plain store reads what it overwrites, which no kernel has to do.
+        limit = non_temporal
+    kernels = [side for side in seconds if side.startswith("kernel")]
+
+    def ratios(other):
+        if other not in seconds:
+            return {}
+        return {kernel: spread([b / a for a, b in zip(seconds[kernel], seconds[other])])
+                for kernel in kernels}
+
+    return {"name": row.name, "traffic_bytes": row.traffic_bytes, "limit": limit,
+            "disturbed_rounds": disturbed, "page_faults": faults,
+            "seconds": {side: spread(values) for side, values in seconds.items()},
+            "of_limit": ratios(limit), "x_torch": ratios("torch")}
 
 
 def main():
@@ -156,6 +186,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--min_time", type=float, default=0.01,
                         help="seconds that one measurement takes at least")
+    parser.add_argument("--patience", type=float, default=20,
+                        help="seconds to wait for an idle machine, for each row")
     parser.add_argument("--targets", default="",
                         help="as --simd_target of kernel_bench, several with commas; "
                              "the first is what the limits are measured beside")
@@ -170,27 +202,28 @@ def main():
         sys.exit("no row matches --filter")
 
     with contextlib.ExitStack() as stack:
-        servers = {}
+        programs = {}
         for target in options.targets.split(","):
             command = [options.kernel_bench, "--serve", f"--shapes={options.shapes}",
                        f"--benchmark_min_time={options.min_time}"]
             command += [f"--simd_target={target}"] if target else []
-            servers[target] = stack.enter_context(Server(command))
+            programs[target] = stack.enter_context(Program(command))
+        about = (machine() | next(iter(programs.values())).version
+                 | {"date": datetime.date.today().isoformat(), "rounds": options.rounds})
         if options.torch_python:
-            servers["torch"] = stack.enter_context(Server(
+            programs["torch"] = stack.enter_context(Program(
                 [options.torch_python, HERE / "torch_bench.py", "--serve",
                  f"--min_time={options.min_time}"]))
-        about = machine() | {
-            "date": datetime.date.today().isoformat(), "rounds": options.rounds}
-        about |= next(iter(servers.values())).version
-        about |= servers["torch"].version if "torch" in servers else {}
+            about |= programs["torch"].version
         print(json.dumps(about))
-        print(f"{'':66}  kernel   plain  non-t.  of limit (10-90 %)   x torch")
+        print(report.TEXT_HEADER)
         results = []
         for row in rows:
-            seconds, faults = measure_row(row, servers, options.rounds)
-            results.append(summary(row, seconds, faults, about["l3_bytes"]))
-            print(line_of(results[-1]), flush=True)
+            answers, disturbed = measure_row(
+                row, programs, options.rounds, options.patience)
+            results.append(summary(row, answers, disturbed, about["l3_bytes"]))
+            print(report.text_line(results[-1]), flush=True)
+    print(report.text_means(results))
     if options.output:
         lines = ",\n".join(json.dumps(result) for result in results)
         options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ case "${1-}" in
     packages+=(
       git
       python3-mpmath python3-protobuf # the conformance vectors
+      python3-matplotlib # the picture of the benchmarks
       clang clang-format clang-tidy
     )
     ;;
