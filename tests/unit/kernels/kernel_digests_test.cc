@@ -34,7 +34,7 @@ constexpr std::array<std::string_view, 6> kOutputs = {
 using Digests = std::array<std::string, kOutputs.size()>;
 
 // Larger cases are left out where a sanitizer slows the arithmetic down.
-constexpr std::int64_t kMaxElementsSanitized = 6000;
+constexpr std::int64_t kMaxElementsSanitized = 20000;
 
 // Of the values as doubles, which is exact, so no byte order matters; any NaN
 // counts as the same.

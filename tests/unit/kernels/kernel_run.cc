@@ -160,7 +160,7 @@ class LeftOutComparisons : public ::testing::Environment {
   }
 
  private:
-  static constexpr std::int64_t kMaxElements = 4000;
+  static constexpr std::int64_t kMaxElements = 500;
 
   int count_ = 0;
 };
