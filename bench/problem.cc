@@ -34,9 +34,9 @@ std::vector<double> NormalValues(std::size_t count, double mean) {
 // than all measurements.
 void FillWithNormalValues(DataType dtype, const Pages& pages) {
   constexpr std::size_t kValues = 65521;
-  static const std::vector<double> values = NormalValues(kValues, 0.5);
+  static const std::vector<double> kPattern = NormalValues(kValues, 0.5);
   std::vector<std::byte> pattern(kValues * ElementSize(dtype));
-  DoublesToElements(dtype, values, pattern.data());
+  DoublesToElements(dtype, kPattern, pattern.data());
   for (std::size_t at = 0; at < pages.size(); at += pattern.size()) {
     std::memcpy(pages.data() + at, pattern.data(),
                 std::min(pattern.size(), pages.size() - at));

@@ -191,18 +191,23 @@ def draw(results, path):
             if dtype != "float32" or threads != 1 or not drawn:
                 continue
             drawn.sort(key=lambda result: result["traffic_bytes"])
-            axis.plot([result["traffic_bytes"] / 1e6 for result in drawn],
-                      [result[key]["kernel"]["median"] for result in drawn],
-                      color="tab:blue" if direction == "forward" else "tab:red",
-                      linestyle="-" if layout == "channels_first" else ":",
-                      marker="o" if layout == "channels_first" else "x",
-                      label=f"{direction}, {layout.replace('_', ' ')}")
+            spreads = [result[key]["kernel"] for result in drawn]
+            axis.errorbar(
+                [result["traffic_bytes"] / 1e6 for result in drawn],
+                [spread["median"] for spread in spreads],
+                [[spread["median"] - spread["p10"] for spread in spreads],
+                 [spread["p90"] - spread["median"] for spread in spreads]],
+                color="tab:blue" if direction == "forward" else "tab:red",
+                linestyle="-" if layout == "channels_first" else ":",
+                marker="o" if layout == "channels_first" else "x", elinewidth=0.8,
+                label=f"{direction}, {layout.replace('_', ' ')}")
         axis.axhline(1, color="grey", linewidth=0.8)
         axis.set(xscale="log", xlabel="MB moved", title=title,
                  yscale="log" if key == "x_torch" else "linear")
     axes[0].set_ylim(bottom=0)
-    axes[0].legend(fontsize=8)
-    figure.suptitle("float32, one thread")
+    if axes[0].containers:
+        axes[0].legend(fontsize=8)
+    figure.suptitle("float32, one thread: medians, and 10 to 90 %")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
 

@@ -49,8 +49,9 @@ absl::StatusOr<NamedShape> ParseShape(const std::string& line) {
 absl::Status ReadFile(const std::filesystem::path& path,
                       std::vector<NamedShape>& shapes) {
   std::ifstream file(path);
-  if (!file)
+  if (!file) {
     return absl::NotFoundError(absl::StrCat(path.string(), ": no file"));
+  }
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
     line.resize(std::min(line.size(), line.find('#')));
