@@ -176,8 +176,18 @@ std::vector<double> Weights(const DigestCase& c, ExactNumbers& numbers) {
 std::vector<double> Biases(const DigestCase& c, ExactNumbers& numbers) {
   std::vector<double> biases;
   for (std::int64_t channel = 0; channel < c.extents.channels; ++channel) {
-    const double uniform = numbers.Uniform();
-    biases.push_back(c.option == DigestOption::kIdentity ? 0 : uniform - 0.5);
+    const double bias = numbers.Uniform() - 0.5;
+    switch (c.option) {
+      case DigestOption::kIdentity:
+        biases.push_back(0);
+        break;
+      case DigestOption::kWideWeights:
+        // Some beyond float32, where single elements are done in float64.
+        biases.push_back(channel % 2 == 0 ? bias : std::ldexp(bias, 129));
+        break;
+      default:
+        biases.push_back(bias);
+    }
   }
   return biases;
 }
@@ -275,6 +285,8 @@ std::vector<DigestCase> DigestCases() {
         cases.push_back({dtype, layout, extents, DigestValues::kConstant,
                          DigestOption::kEpsilonZero});
         cases.push_back({dtype, layout, extents, DigestValues::kMean1e3,
+                         DigestOption::kStatisticsGiven});
+        cases.push_back({dtype, layout, extents, DigestValues::kNotFinite,
                          DigestOption::kStatisticsGiven});
       }
     }

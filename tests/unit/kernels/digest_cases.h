@@ -36,7 +36,7 @@ enum class DigestOption {
   kStatisticsGiven,
   kFrozen,  ///< Given, and frozen in Backward.
   kPerSample,
-  kWideWeights  ///< Of all magnitudes: groups in float64 beside others.
+  kWideWeights  ///< And biases: float64 beside float32 arithmetic.
 };
 
 struct DigestCase {
