@@ -180,6 +180,12 @@ def summary(row, answers, disturbed, l3_bytes):
             "of_limit": ratios(limit), "x_torch": ratios("torch")}
 
 
+def write(path, about, results):
+    lines = ",\n".join(json.dumps(result) for result in results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'{{"about": {json.dumps(about)},\n"rows": [\n{lines}\n]}}\n')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--filter", default="", help="regular expression of names")
@@ -196,8 +202,8 @@ def main():
     parser.add_argument("--torch_python", help="a Python that can import torch")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file of results")
     options = parser.parse_args()
-    rows = [row for row in read_rows(options.shapes)
-            if re.search(options.filter, row.name)]
+    rows = sorted((row for row in read_rows(options.shapes)
+                   if re.search(options.filter, row.name)), key=lambda row: row.order)
     if not rows:
         sys.exit("no row matches --filter")
 
@@ -223,12 +229,9 @@ def main():
                 row, programs, options.rounds, options.patience)
             results.append(summary(row, answers, disturbed, about["l3_bytes"]))
             print(report.text_line(results[-1]), flush=True)
+            if options.output:  # After every row: who stops it keeps what there is.
+                write(options.output, about, results)
     print(report.text_means(results))
-    if options.output:
-        lines = ",\n".join(json.dumps(result) for result in results)
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(
-            f'{{"about": {json.dumps(about)},\n"rows": [\n{lines}\n]}}\n')
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 import math
 import pathlib
 
-from rows import DTYPES, row_of
+from rows import row_of
 
 HERE = pathlib.Path(__file__).parent
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -126,7 +126,7 @@ def shapes_table(results, names):
     for name in names.values():
         header += [f"{name}: of the limit", "x PyTorch"]
     lines = []
-    for result in sorted(results, key=lambda result: result["traffic_bytes"]):
+    for result in results:
         row = row_of(result["name"])
         cells = [row.shape_name, f"{result['traffic_bytes'] / 1e6:.3g}"]
         cells += [f"{gigabytes_per_second(result, side):.1f}"
@@ -163,9 +163,15 @@ def about_text(about):
             "parentheses 10 to 90 %.")
 
 
+def disturbance_text(results):
+    count = sum(result["disturbed_rounds"] > 0 for result in results)
+    return (f"{len(results)} rows; the machine was busy with other things during rounds "
+            f"of {count} of them.")
+
+
 def markdown(about, results):
     names = target_names(about, kernels_of(results[0]))
-    parts = [about_text(about), means_table(results, names)]
+    parts = [about_text(about), disturbance_text(results), means_table(results, names)]
     for (direction, dtype, layout, threads), family in families(results).items():
         if dtype == "float32":
             title = (f"### {direction.capitalize()}, {layout.replace('_', ' ')}, "
@@ -190,7 +196,6 @@ def draw(results, path):
             drawn = [result for result in family if "kernel" in result[key]]
             if dtype != "float32" or threads != 1 or not drawn:
                 continue
-            drawn.sort(key=lambda result: result["traffic_bytes"])
             spreads = [result[key]["kernel"] for result in drawn]
             axis.errorbar(
                 [result["traffic_bytes"] / 1e6 for result in drawn],
@@ -204,6 +209,7 @@ def draw(results, path):
         axis.axhline(1, color="grey", linewidth=0.8)
         axis.set(xscale="log", xlabel="MB moved", title=title,
                  yscale="log" if key == "x_torch" else "linear")
+        axis.minorticks_off()
     axes[0].set_ylim(bottom=0)
     if axes[0].containers:
         axes[0].legend(fontsize=8)
@@ -219,13 +225,8 @@ def read_results(folder):
         content = json.loads(path.read_text())
         abouts.append(content["about"])
         results |= {result["name"]: result for result in content["rows"]}
-
-    def order(result):
-        row = row_of(result["name"])
-        return (row.direction != "forward", list(DTYPES).index(row.dtype), row.layout,
-                row.threads, result["traffic_bytes"])
-
-    return abouts, sorted(results.values(), key=order)
+    return abouts, sorted(results.values(),
+                          key=lambda result: row_of(result["name"]).order)
 
 
 def main():

@@ -36,6 +36,12 @@ class Row:
         return tensors * math.prod(self.extents) * DTYPES[self.dtype]
 
     @property
+    def order(self):
+        """Sorts rows into families, each by size."""
+        return (self.direction != "forward", list(DTYPES).index(self.dtype), self.layout,
+                self.threads, self.traffic_bytes, self.shape_name)
+
+    @property
     def limits(self):
         """The names of the plain and the non-temporal limit."""
         limit = "copy" if self.direction == "forward" else "triad"
