@@ -7,9 +7,9 @@ GROUPNORM is the program of that name; it computes in its own process. Prints a
 Markdown table for each layout. A row is a kind of float32 values, a column the
 largest error of a result, in units in the last place of max(|result|, T), where
 T is its typical magnitude (docs/math.md). The reference is NumPy's long double.
+Where the result has to be 0, these are units of the smallest number.
 
-Where the result has to be 0, these are units of the smallest number. Without
-PyTorch its columns stay empty. Ends with status 1 where groupnorm's
+Without PyTorch its columns stay empty. Ends with status 1 where groupnorm's
 error is above its bound of 3 units.
 """
 
