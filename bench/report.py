@@ -54,8 +54,9 @@ def geometric_mean(values):
 
 
 def medians(results, key, kernel):
-    return {result["name"]: result[key][kernel]["median"]
-            for result in results if kernel in result[key]}
+    """Of the rows that were measured undisturbed: others tell of the disturbance."""
+    return {result["name"]: result[key][kernel]["median"] for result in results
+            if kernel in result[key] and not result["disturbed_rounds"]}
 
 
 def families(results):
@@ -128,7 +129,8 @@ def shapes_table(results, names):
     lines = []
     for result in results:
         row = row_of(result["name"])
-        cells = [row.shape_name, f"{result['traffic_bytes'] / 1e6:.3g}"]
+        disturbed = " *" if result["disturbed_rounds"] else ""
+        cells = [row.shape_name + disturbed, f"{result['traffic_bytes'] / 1e6:.3g}"]
         cells += [f"{gigabytes_per_second(result, side):.1f}"
                   for side in ("kernel", *row.limits)]
         for kernel in names:
@@ -165,8 +167,8 @@ def about_text(about):
 
 def disturbance_text(results):
     count = sum(result["disturbed_rounds"] > 0 for result in results)
-    return (f"{len(results)} rows; the machine was busy with other things during rounds "
-            f"of {count} of them.")
+    return (f"{len(results)} rows. In {count} of them, marked with a *, the machine was "
+            "busy with other things; the means leave these out.")
 
 
 def markdown(about, results):

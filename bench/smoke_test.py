@@ -121,6 +121,21 @@ class Smoke(unittest.TestCase):
         self.assertEqual(rows[name.replace("float32", "float64")]["x_torch"], {})
         self.assertIn(name, text)
 
+    def test_means_leave_out_disturbed_rows(self):
+        self.compare("--filter=forward/float32/.*first.*:1")
+        path = self.folder / "results" / "rows.json"
+        content = json.loads(path.read_text())
+        for row, (median, disturbed) in zip(content["rows"], ((0.5, 0), (8, 2), (2, 0))):
+            row["of_limit"] = {"kernel": {"median": median, "p10": median, "p90": median}}
+            row["disturbed_rounds"] = disturbed
+        path.write_text(json.dumps(content))
+        readme = self.folder / "README.md"
+        readme.write_text("<!-- measured: begin --><!-- measured: end -->")
+        self.run_script("report.py", "--results", path.parent, "--readme", readme)
+        self.assertIn("3 rows. In 1 of them", readme.read_text())
+        self.assertIn("| forward float32 channels first, 1 thread | 1.00 | 0.50 ",
+                      readme.read_text())
+
     def test_report_fills_the_readme_and_the_table(self):
         self.compare("--filter=.*/2x6x4x4.*")
         readme = self.folder / "README.md"
