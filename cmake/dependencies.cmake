@@ -8,6 +8,7 @@ find_package(absl CONFIG REQUIRED)
 find_package(gRPC CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
+find_package(hwy CONFIG REQUIRED)
 
 if(GROUPNORM_BUILD_TESTS)
   find_package(nlohmann_json CONFIG REQUIRED)

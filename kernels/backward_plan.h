@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "kernels/blocks.h"
-#include "kernels/channel_sums.h"
 #include "kernels/group_norm.h"
 #include "kernels/moments.h"
 #include "kernels/partition.h"
@@ -24,19 +23,27 @@ struct GroupGradient {
   bool in_single = false;  ///< In float32 arithmetic.
 };
 
-/// What a phase of Backward does. Most groups take kWholeGroups and kFold, so
-/// that they are read again while they are in cache; groups of many blocks take
-/// the others, from kBlockMoments on.
+/// The two sums over each of a run of channels that all gradients are made of.
+struct ChannelSums {
+  double* ds = nullptr;  ///< Of dy (x - mean).
+  double* db = nullptr;  ///< Of dy.
+
+  ChannelSums From(std::int64_t channel) const {
+    return {ds + channel, db + channel};
+  }
+};
+
+/// What a phase of Backward does. Most panels take kWholePanels and kFold, so
+/// that they are read again while they are in cache; few panels of many blocks
+/// take the others, from kBlockMoments on.
 enum class BackwardStage {
-  kWholeGroups,
-  kBlockMoments,      ///< Of every block of a group.
-  kStatistics,        ///< Of every group, from the moments of its blocks.
-  kChannelSums,       ///< Of every channel.
-  kChannelBlockSums,  ///< Of every block of a channel.
-  kMergedSums,        ///< Of every channel, from the sums of its blocks.
-  kGroupGradients,    ///< Of every group, from the sums of its channels.
-  kGradInput,         ///< Of every block of a group.
-  kFold,              ///< Of the samples into grad_weight and grad_bias.
+  kWholePanels,
+  kBlockMoments,    ///< Of every block of a panel.
+  kStatistics,      ///< Of every group, from the moments of its blocks.
+  kBlockSums,       ///< Of every block of a channel, or of a panel.
+  kGroupGradients,  ///< Of every panel, from the sums of its channels.
+  kGradInput,       ///< Of every block of a panel.
+  kFold,            ///< Of the samples into grad_weight and grad_bias.
 };
 
 /// The phases, tasks and scratch memory of a Backward that has elements. The
@@ -55,9 +62,9 @@ class BackwardPlan {
   BackwardStage stage(std::int64_t phase) const;
   Window window(std::int64_t phase) const;
 
-  /// The tasks of a phase: runs of the groups, channels or blocks of a window's
-  /// samples, of runs of channels (ChannelsPerSum) or their blocks, or, in
-  /// kFold, of channels.
+  /// The tasks of a phase: runs of what its stage names, over a window's
+  /// samples; of channels in kFold. Channels first, kBlockSums counts the
+  /// blocks of a channel, then the channels.
   Runs runs(std::int64_t phase) const;
 
   /// Whether grad_weight and grad_bias are folded over samples.
@@ -66,35 +73,46 @@ class BackwardPlan {
   /// Whether sums over the channels are needed.
   bool sums() const { return sums_; }
 
-  /// Consecutive channels that are summed at once. Divides into no more than
-  /// kMaxColumns; the last run of a sample's channels may be shorter.
-  std::int64_t channels_per_sum() const;
-  std::int64_t sums_per_sample() const;
+  /// Whether the channels' sums are taken block by block in kBlockSums.
+  bool merges_sums() const { return cut_ && blocks_.per_channel() > 1; }
+
+  /// Whether kBlockSums stores them whole, in Scratch::sums.
+  bool stores_sums() const { return cut_ && blocks_.per_channel() == 1; }
+
+  bool exceeds_caches() const { return exceeds_caches_; }
 
   /// Arrays in scratch memory, of the samples of a window; null where the
   /// phases need none.
   struct Scratch {
-    Moments* moments;         ///< [samples, num_groups, blocks per group]
-    Statistics* statistics;   ///< [samples, num_groups]
-    ChannelSums* block_sums;  ///< [samples, channels, blocks per channel]
+    GroupGradient* groups;  ///< [samples, num_groups]
+    Moments* moments;       ///< [samples, num_groups, blocks per panel]
+    /// [samples, blocks per channel, channels]; in the place of the moments,
+    /// which are not needed any more.
+    ChannelSums block_sums;
     /// [samples, channels]. Once the gradients of a group are known and will be
     /// folded, its channels hold rstd ds in the place of ds.
-    ChannelSums* sums;
-    GroupGradient* groups;  ///< [samples, num_groups]
+    ChannelSums sums;
   };
   Scratch TakeScratch(ScratchLayout& layout) const;
 
  private:
   bool Has(BackwardStage stage) const;
 
-  GroupGeometry geometry_;
-  bool statistics_given_;
+  // Of one sample: what is kept of its blocks.
+  std::int64_t BlockBytes() const;
+
+  // Whether the scratch memory of the cut stages is small beside the input.
+  bool HasSmallScratch(DataType dtype) const;
+
   Blocks blocks_;
+  bool statistics_given_;
   bool folds_;
   bool sums_;
-  bool cut_;  // Groups into blocks.
+  bool exceeds_caches_;
+  bool cut_;  // Panels into blocks.
   std::vector<BackwardStage> stages_;
   std::int64_t window_samples_;
+  std::int64_t task_elements_;
 };
 
 }  // namespace groupnorm

@@ -1,6 +1,6 @@
 #include "kernels/blocks.h"
 
-#include "kernels/partition.h"
+#include <algorithm>
 
 namespace groupnorm {
 
@@ -8,53 +8,77 @@ Blocks::Blocks(const GroupGeometry& geometry)
     : geometry_(geometry),
       tile_positions_(
           std::max(kMinTilePositions, kBlockElements / geometry.channels)) {
-  if (geometry.layout == Layout::kChannelsLast) {
-    per_group_ = per_channel_ = CeilDivide(geometry.spatial, tile_positions_);
+  if (geometry.spatial == 1 || geometry.channels == 1) {
+    geometry_.layout = Layout::kChannelsFirst;
+  }
+  if (channels_last()) {
+    panel_groups_ = std::clamp<std::int64_t>(
+        kPanelChannels / geometry.group_size(), 1, geometry.num_groups);
+    per_panel_ = per_channel_ = CeilDivide(geometry.spatial, tile_positions_);
   } else {
-    per_group_ = CeilDivide(geometry.values_per_group(), kBlockElements);
+    panel_groups_ = 1;
+    per_panel_ = CeilDivide(geometry.values_per_group(), kBlockElements);
     per_channel_ = CeilDivide(geometry.spatial, kBlockElements);
   }
+  panels_ = CeilDivide(geometry.num_groups, panel_groups_);
 }
 
-Block Blocks::OfGroup(std::int64_t sample, std::int64_t group,
-                      std::int64_t index) const {
-  const std::int64_t channel = group * geometry_.group_size();
-  if (geometry_.layout == Layout::kChannelsLast) {
-    return OfChannels(sample, channel, geometry_.group_size(), index);
-  }
-  const std::int64_t begin = index * kBlockElements;
-  Block block;
-  block.layout = Layout::kChannelsFirst;
-  block.offset =
-      (sample * geometry_.channels + channel) * geometry_.spatial + begin;
-  block.rows = 1;
-  block.width = std::min(kBlockElements, geometry_.values_per_group() - begin);
-  block.channel = channel + begin / geometry_.spatial;
-  block.position = begin % geometry_.spatial;
-  return block;
+Panel Blocks::PanelOf(std::int64_t sample, std::int64_t index) const {
+  Panel panel;
+  panel.sample = sample;
+  panel.group = index * panel_groups_;
+  panel.num_groups =
+      std::min(panel_groups_, geometry_.num_groups - panel.group);
+  panel.channel = panel.group * geometry_.group_size();
+  panel.num_channels = panel.num_groups * geometry_.group_size();
+  return panel;
 }
 
-Block Blocks::OfChannels(std::int64_t sample, std::int64_t channel,
-                         std::int64_t num_channels, std::int64_t index) const {
+Block Blocks::OfPanel(const Panel& panel, std::int64_t index) const {
   Block block;
-  block.layout = geometry_.layout;
-  block.channel = channel;
-  if (geometry_.layout == Layout::kChannelsLast) {
+  if (channels_last()) {
     block.position = index * tile_positions_;
-    block.rows = std::min(tile_positions_, geometry_.spatial - block.position);
-    block.width = num_channels;
+    block.rows = TilePositions(index);
+    block.width = panel.num_channels;
     block.stride = geometry_.channels;
+    block.channel = panel.channel;
     block.offset =
-        (sample * geometry_.spatial + block.position) * geometry_.channels +
-        channel;
+        (panel.sample * geometry_.spatial + block.position) * block.stride +
+        panel.channel;
   } else {
-    block.position = index * kBlockElements;
+    const std::int64_t begin = index * kBlockElements;
+    block.offset = (panel.sample * geometry_.channels + panel.channel) *
+                       geometry_.spatial +
+                   begin;
     block.rows = 1;
-    block.width = std::min(kBlockElements, geometry_.spatial - block.position);
-    block.offset = (sample * geometry_.channels + channel) * geometry_.spatial +
-                   block.position;
+    block.width =
+        std::min(kBlockElements, geometry_.values_per_group() - begin);
+    block.channel = panel.channel + begin / geometry_.spatial;
+    block.position = begin % geometry_.spatial;
   }
   return block;
+}
+
+std::int64_t Blocks::GroupValues(std::int64_t index) const {
+  if (channels_last()) return TilePositions(index) * geometry_.group_size();
+  return std::min(kBlockElements,
+                  geometry_.values_per_group() - index * kBlockElements);
+}
+
+Block Blocks::OfChannel(std::int64_t sample, std::int64_t channel,
+                        std::int64_t index) const {
+  Block block;
+  block.channel = channel;
+  block.position = index * kBlockElements;
+  block.rows = 1;
+  block.width = std::min(kBlockElements, geometry_.spatial - block.position);
+  block.offset = (sample * geometry_.channels + channel) * geometry_.spatial +
+                 block.position;
+  return block;
+}
+
+std::int64_t Blocks::TilePositions(std::int64_t index) const {
+  return std::min(tile_positions_, geometry_.spatial - index * tile_positions_);
 }
 
 }  // namespace groupnorm

@@ -5,31 +5,19 @@
 
 namespace groupnorm {
 
-namespace {
-
-// Elements of a task. Forward needs no more than some nanoseconds for one.
-constexpr std::int64_t kTaskElements = 65536;
-
-}  // namespace
-
 ForwardPlan::ForwardPlan(const ForwardProblem& problem)
     : blocks_(problem.geometry),
       num_groups_(problem.geometry.batch * problem.geometry.num_groups),
-      group_runs_(
-          num_groups_,
-          GroupsPerTask(problem.geometry, kTaskElements,
-                        problem.geometry.values_per_group() + kSumOverhead)),
-      block_runs_(num_groups_ * blocks_.per_group(),
-                  kTaskElements * blocks_.per_group() /
-                      problem.geometry.values_per_group()) {
-  const auto group_blocks = static_cast<std::size_t>(blocks_.per_group());
-  const auto scratch_bytes = static_cast<std::int64_t>(
-      sizeof(Normalizer) +
-      (problem.statistics_given ? 0 : sizeof(Moments) * group_blocks));
-  if (blocks_.per_group() == 1 ||
-      !IsSmallScratch(scratch_bytes, problem.geometry.values_per_group(),
-                      problem.dtype)) {
-    stages_ = {ForwardStage::kWholeGroups};
+      exceeds_caches_(TensorBytes(problem.geometry, problem.dtype) >
+                      kCacheBytes / 2),
+      exceeds_second_level_(TensorBytes(problem.geometry, problem.dtype) >
+                            kSecondLevelBytes / 2),
+      panel_runs_(PanelRuns(blocks_, problem.geometry.batch)),
+      block_runs_(BlockRuns(blocks_, problem.geometry.batch)),
+      group_runs_(num_groups_, TaskElements(problem.geometry) /
+                                   (blocks_.per_panel() * kMergeElements)) {
+  if (TakesWholePanels(blocks_)) {
+    stages_ = {ForwardStage::kWholePanels};
     return;
   }
   if (!problem.statistics_given) stages_ = {ForwardStage::kBlockMoments};
@@ -42,11 +30,12 @@ const Runs& ForwardPlan::runs(std::int64_t phase) const {
     case ForwardStage::kBlockMoments:
     case ForwardStage::kOutput:
       return block_runs_;
-    case ForwardStage::kWholeGroups:
     case ForwardStage::kNormalizers:
+      return group_runs_;
+    case ForwardStage::kWholePanels:
       break;
   }
-  return group_runs_;
+  return panel_runs_;
 }
 
 ForwardPlan::Scratch ForwardPlan::TakeScratch(ScratchLayout& layout) const {
@@ -54,7 +43,7 @@ ForwardPlan::Scratch ForwardPlan::TakeScratch(ScratchLayout& layout) const {
       .normalizers = layout.Take<Normalizer>(
           Has(ForwardStage::kNormalizers) ? num_groups_ : 0),
       .moments = layout.Take<Moments>(Has(ForwardStage::kBlockMoments)
-                                          ? num_groups_ * blocks_.per_group()
+                                          ? num_groups_ * blocks_.per_panel()
                                           : 0),
   };
 }

@@ -17,14 +17,14 @@ struct Normalizer {
   bool in_single = false;  ///< In float32 arithmetic.
 };
 
-/// What a phase of Forward does. Most groups take one phase, kWholeGroups, so
-/// that they are normalised while they are in cache; groups of many blocks take
+/// What a phase of Forward does. Most tensors take one phase, kWholePanels, so
+/// that panels are normalised while they are in cache; few and large ones take
 /// the others.
 enum class ForwardStage {
-  kWholeGroups,
-  kBlockMoments,  ///< Of every block.
+  kWholePanels,
+  kBlockMoments,  ///< Of every block of a panel.
   kNormalizers,   ///< Of every group, from the moments of its blocks.
-  kOutput,        ///< Of every block.
+  kOutput,        ///< Of every block of a panel.
 };
 
 /// The phases, tasks and scratch memory of a Forward that has elements.
@@ -40,14 +40,18 @@ class ForwardPlan {
     return stages_[static_cast<std::size_t>(phase)];
   }
 
-  /// The tasks of a phase: runs of groups of all samples, or of all their
-  /// blocks.
+  /// The tasks of a phase: runs of the panels of all samples, of all their
+  /// blocks, or of all groups.
   const Runs& runs(std::int64_t phase) const;
+
+  /// Whether the tensors exceed the caches, or those of one processor core.
+  bool exceeds_caches() const { return exceeds_caches_; }
+  bool exceeds_second_level() const { return exceeds_second_level_; }
 
   /// Arrays in scratch memory; null where the phases need none.
   struct Scratch {
     Normalizer* normalizers;  ///< [batch, num_groups]
-    Moments* moments;         ///< [batch, num_groups, blocks per group]
+    Moments* moments;         ///< [batch, num_groups, blocks per panel]
   };
   Scratch TakeScratch(ScratchLayout& layout) const;
 
@@ -56,9 +60,12 @@ class ForwardPlan {
 
   Blocks blocks_;
   std::int64_t num_groups_;  // Of all samples.
+  bool exceeds_caches_;
+  bool exceeds_second_level_;
   std::vector<ForwardStage> stages_;
-  Runs group_runs_;
+  Runs panel_runs_;
   Runs block_runs_;
+  Runs group_runs_;
 };
 
 }  // namespace groupnorm

@@ -71,7 +71,7 @@ struct BackwardOperands {
 };
 
 /// Scratch memory in bytes: for each of at most 64 samples 16 a channel, and at
-/// most 1/32 of the input's bytes + 4 KiB beside them.
+/// most 1/8 of the input's bytes + 4 KiB beside them.
 std::size_t BackwardScratchBytes(const BackwardProblem& problem);
 
 /// The computation of one Backward. An input without elements is not read;

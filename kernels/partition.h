@@ -6,16 +6,12 @@
 #include <cstdint>
 
 #include "groupnorm/dtype.h"
+#include "kernels/blocks.h"
 #include "tensor/group_geometry.h"
 
 /// How work is cut into tasks and scratch memory dealt out. Nothing here
 /// touches the bits of the results.
 namespace groupnorm {
-
-/// a / b, rounded up. Neither is negative.
-inline std::int64_t CeilDivide(std::int64_t a, std::int64_t b) {
-  return a / b + (a % b != 0 ? 1 : 0);
-}
 
 /// `count` equal pieces of work, in runs of at most `per_task`: a task each.
 class Runs {
@@ -35,30 +31,60 @@ class Runs {
   std::int64_t per_task_;
 };
 
-/// What the sums of a run of values take beside the values themselves, in
-/// elements: 70 to 350 ns against 8 to 16 for an element.
-inline constexpr std::int64_t kSumOverhead = 16;
-
-/// Groups that make a task of about `elements`, where each takes the time of
-/// `elements_per_group`. In channels last a run of groups is a run of channels,
-/// which should fill cache lines.
-inline std::int64_t GroupsPerTask(const GroupGeometry& geometry,
-                                  std::int64_t elements,
-                                  std::int64_t elements_per_group) {
-  constexpr std::int64_t kMinChannels = 16;
-  const std::int64_t groups = elements / elements_per_group;
-  if (geometry.layout == Layout::kChannelsFirst) return groups;
-  return std::max(groups, kMinChannels / geometry.group_size());
+/// Elements of a task: some tens of microseconds. More where there are many, so
+/// that a task has several panels and reads one while it writes another.
+inline std::int64_t TaskElements(const GroupGeometry& geometry) {
+  constexpr std::int64_t kFewest = 65536;
+  constexpr std::int64_t kMost = 262144;
+  constexpr std::int64_t kTasks = 16;
+  return std::clamp(geometry.num_elements() / kTasks, kFewest, kMost);
 }
 
-/// Whether scratch memory for a part of a tensor of `elements` elements is
-/// small beside it. In channels last a group's share of a tile may be a few
-/// values, so that the moments of all blocks outweighed the tensor.
-inline bool IsSmallScratch(std::int64_t scratch_bytes, std::int64_t elements,
-                           DataType dtype) {
-  constexpr std::int64_t kMinRatio = 64;
-  return scratch_bytes <=
-         elements * static_cast<std::int64_t>(ElementSize(dtype)) / kMinRatio;
+/// What the statistics of a group take beside its values, in elements.
+inline constexpr std::int64_t kGroupElements = 128;
+
+/// What merging a block into its group takes, in elements.
+inline constexpr std::int64_t kMergeElements = 64;
+
+/// Elements of a panel that the next ones do not exceed.
+inline std::int64_t PanelElements(const Blocks& blocks) {
+  return blocks.PanelOf(0, 0).num_channels * blocks.geometry().spatial;
+}
+
+/// Whether panels are worked on as wholes: always where they have one block,
+/// and also where they are many and not larger than a task may be. They are
+/// then in cache when they are read again.
+inline bool TakesWholePanels(const Blocks& blocks) {
+  constexpr std::int64_t kMostElements = std::int64_t{1} << 20;
+  constexpr std::int64_t kFewestPanels = 8;
+  return blocks.per_panel() == 1 ||
+         (PanelElements(blocks) <= kMostElements &&
+          blocks.geometry().batch * blocks.panels() >= kFewestPanels);
+}
+
+/// The panels of `batch` samples, in runs of a task each.
+inline Runs PanelRuns(const Blocks& blocks, std::int64_t batch) {
+  return {batch * blocks.panels(),
+          TaskElements(blocks.geometry()) /
+              (PanelElements(blocks) +
+               kGroupElements * blocks.PanelOf(0, 0).num_groups)};
+}
+
+/// Their blocks.
+inline Runs BlockRuns(const Blocks& blocks, std::int64_t batch) {
+  return {batch * blocks.panels() * blocks.per_panel(),
+          TaskElements(blocks.geometry()) * blocks.per_panel() /
+              PanelElements(blocks)};
+}
+
+/// Tensors that together have more bytes than these no longer fit the caches,
+/// or those of one processor core.
+inline constexpr std::int64_t kCacheBytes = std::int64_t{24} << 20;
+inline constexpr std::int64_t kSecondLevelBytes = std::int64_t{1} << 20;
+
+inline std::int64_t TensorBytes(const GroupGeometry& geometry, DataType dtype) {
+  return geometry.num_elements() *
+         static_cast<std::int64_t>(ElementSize(dtype));
 }
 
 /// Deals out arrays from scratch memory, each on cache lines of its own. With a

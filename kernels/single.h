@@ -9,42 +9,6 @@
 /// Element arithmetic in float32 ("single"), and where it is safe.
 namespace groupnorm {
 
-/// Exact.
-inline float ToSingle(float value) { return value; }
-inline float ToSingle(Float16 value) { return ToFloat(value); }
-inline float ToSingle(Bfloat16 value) { return ToFloat(value); }
-
-/// Rounded to nearest even.
-template <typename T>
-T FromSingle(float value) {
-  if constexpr (std::is_same_v<T, Float16>) {
-    return ToFloat16(value);
-  } else if constexpr (std::is_same_v<T, Bfloat16>) {
-    return ToBfloat16(value);
-  } else {
-    return value;
-  }
-}
-
-/// A number as the nearest float32 and the rest.
-struct SplitSingle {
-  float hi;
-  float lo;
-};
-
-/// What overflows or is NaN has no rest.
-inline SplitSingle Split(double value) {
-  const auto hi = static_cast<float>(value);
-  return {hi, std::isfinite(hi) ? static_cast<float>(value - hi) : 0.0F};
-}
-
-/// a - b exactly (Knuth's TwoSum), unless it overflows: then lo is NaN.
-inline SplitSingle Subtract(float a, float b) {
-  const float hi = a - b;
-  const float part = hi - a;
-  return {hi, (a - (hi - part)) - (b + part)};
-}
-
 /// Largest magnitude of a factor in float32 arithmetic; the least is its
 /// inverse. Between them no product of two leaves the normal numbers.
 inline constexpr double kMaxSingleFactor = 0x1p100;
@@ -58,6 +22,15 @@ inline bool IsSingleFactor(double factor) {
 inline bool IsSingleFactorOrZero(double factor) {
   return factor == 0 || IsSingleFactor(factor);
 }
+
+/// Largest magnitude of a weight in Forward's float32 arithmetic: a value lies
+/// within sqrt(count) standard deviations of its group's mean, so no output
+/// then overflows.
+inline constexpr double kMaxSingleWeight = 0x1p80;
+
+/// Largest ratio of the square of the mean to the variance where x scale +
+/// shift keeps its bound, with coefficients of twice float32's precision.
+inline constexpr double kMaxAffineRatio = 0x1p36;
 
 /// False for NaN.
 inline bool IsSingleMean(double mean) {

@@ -49,7 +49,7 @@ TEST(KernelScratch, StaysBelowItsBound) {
                 .statistics_given = given,
                 .per_sample_gradients = per_sample};
             EXPECT_LE(BackwardScratchBytes(backward),
-                      rows + input_bytes / 32 + kFixed);
+                      rows + input_bytes / 8 + kFixed);
           }
         }
       }

@@ -1,0 +1,472 @@
+// The algorithm of Backward: docs/math.md, "Backward".
+
+#if defined(GROUPNORM_KERNELS_BACKWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GROUPNORM_KERNELS_BACKWARD_INL_H_
+#undef GROUPNORM_KERNELS_BACKWARD_INL_H_
+#else
+#define GROUPNORM_KERNELS_BACKWARD_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "hwy/cache_control.h"
+#include "kernels/backward_plan.h"
+#include "kernels/block_moments-inl.h"
+#include "kernels/blocks.h"
+#include "kernels/channel_sums-inl.h"
+#include "kernels/grad_input-inl.h"
+#include "kernels/group_norm.h"
+#include "kernels/moments.h"
+#include "kernels/partition.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace groupnorm {
+namespace HWY_NAMESPACE {
+
+template <typename T>
+class BackwardComputation final : public Computation {
+ public:
+  BackwardComputation(const BackwardProblem& problem,
+                      const BackwardOperands& operands)
+      : problem_(problem),
+        operands_(operands),
+        plan_(problem),
+        blocks_(plan_.blocks()),
+        geometry_(blocks_.geometry()),
+        tensors_{.x = reinterpret_cast<const T*>(operands.input),
+                 .dy = reinterpret_cast<const T*>(operands.grad_output),
+                 .dx = reinterpret_cast<T*>(operands.grad_input),
+                 .weight = operands.weight,
+                 .frozen = problem.frozen_statistics,
+                 .stream = plan_.exceeds_caches()} {
+    ScratchLayout layout(operands.scratch);
+    scratch_ = plan_.TakeScratch(layout);
+  }
+
+  std::int64_t num_phases() const override { return plan_.num_phases(); }
+
+  std::int64_t num_tasks(std::int64_t phase) const override {
+    return plan_.runs(phase).num_tasks();
+  }
+
+  void RunTask(std::int64_t phase, std::int64_t task) override {
+    const Runs runs = plan_.runs(phase);
+    const BackwardPlan::Window window = plan_.window(phase);
+    const std::int64_t begin = runs.begin(task);
+    const std::int64_t end = runs.end(task);
+    switch (plan_.stage(phase)) {
+      case BackwardStage::kWholePanels:
+        if (blocks_.channels_last()) {
+          for (std::int64_t i = begin; i < end; ++i) {
+            WholePanel(window, PanelOf(window, i));
+          }
+        } else {
+          WholeGroups(window, begin, end);
+        }
+        break;
+      case BackwardStage::kBlockMoments:
+        for (std::int64_t i = begin; i < end; ++i) StoreMoments(window, i);
+        break;
+      case BackwardStage::kStatistics:
+        for (std::int64_t i = begin; i < end; ++i) StoreStatistics(window, i);
+        break;
+      case BackwardStage::kBlockSums:
+        StoreBlockSums(window, begin, end);
+        break;
+      case BackwardStage::kGroupGradients:
+        for (std::int64_t i = begin; i < end; ++i) {
+          const Panel panel = PanelOf(window, i);
+          Gradients(panel, window.first, GroupsOf(panel, window));
+        }
+        break;
+      case BackwardStage::kGradInput:
+        for (std::int64_t i = begin; i < end; ++i) {
+          const Panel panel = PanelOf(window, i / blocks_.per_panel());
+          GradInputOfBlock(blocks_, tensors_,
+                           blocks_.OfPanel(panel, i % blocks_.per_panel()),
+                           GroupsOf(panel, window), 0);
+        }
+        break;
+      case BackwardStage::kFold:
+        Fold(window, begin, end);
+        break;
+    }
+    if (tensors_.stream) hwy::FlushStream();
+  }
+
+ private:
+  using Window = BackwardPlan::Window;
+
+  // `i` counts the panels of the window's samples.
+  Panel PanelOf(const Window& window, std::int64_t i) const {
+    return blocks_.PanelOf(window.first + i / blocks_.panels(),
+                           i % blocks_.panels());
+  }
+
+  GroupGradient* GroupsOf(const Panel& panel, const Window& window) const {
+    return scratch_.groups +
+           (panel.sample - window.first) * geometry_.num_groups + panel.group;
+  }
+
+  // Those of consecutive groups, from their moments or as they are given; the
+  // mean rounded to one double, as Forward returns it.
+  void SetStatistics(std::int64_t sample, std::int64_t group,
+                     std::int64_t num_groups, const Moments* moments,
+                     GroupGradient* groups) const {
+    if (problem_.statistics_given) {
+      const std::int64_t i = sample * geometry_.num_groups + group;
+      for (std::int64_t g = 0; g < num_groups; ++g) {
+        groups[g].statistics.mean = operands_.mean[i + g];
+        groups[g].statistics.rstd = operands_.rstd[i + g];
+      }
+      return;
+    }
+    for (std::int64_t begin = 0; begin < num_groups; begin += kMaxRuns) {
+      const std::int64_t count = std::min(kMaxRuns, num_groups - begin);
+      Statistics statistics[kMaxRuns];
+      StatisticsFromMoments(geometry_.values_per_group(), moments + begin,
+                            problem_.epsilon, count, statistics);
+      for (std::int64_t g = 0; g < count; ++g) {
+        groups[begin + g].statistics = statistics[g];
+        groups[begin + g].statistics.mean_lo = 0;
+      }
+    }
+  }
+
+  // Channels first. Several small groups of a sample are worked on together.
+  void WholeGroups(const Window& window, std::int64_t begin, std::int64_t end) {
+    constexpr std::int64_t kCachedElements = 4096;
+    const std::int64_t values = geometry_.values_per_group();
+    const std::int64_t group_size = geometry_.group_size();
+    const std::int64_t batch = std::clamp<std::int64_t>(
+        std::min(kCachedElements / values, kMaxChannels / group_size), 1,
+        kMaxRuns);
+    for (std::int64_t i = begin; i < end;) {
+      Panel panel = PanelOf(window, i);
+      panel.num_groups =
+          std::min({batch, end - i, geometry_.num_groups - panel.group});
+      panel.num_channels = panel.num_groups * group_size;
+      i += panel.num_groups;
+      Moments moments[kMaxRuns];
+      if (problem_.statistics_given) {
+        // Not needed.
+      } else if (blocks_.per_panel() == 1) {
+        RunMoments(tensors_.x + blocks_.OfPanel(panel, 0).offset, values,
+                   values, panel.num_groups, moments);
+      } else {
+        PanelMoments(blocks_, tensors_.x, panel, moments);
+      }
+      GroupGradient groups[kMaxRuns];
+      SetStatistics(panel.sample, panel.group, panel.num_groups, moments,
+                    groups);
+      Gradients(panel, window.first, groups);
+      if (!problem_.want_grad_input) continue;
+      const std::int64_t ahead =
+          i < end && tensors_.stream ? panel.num_groups * values : 0;
+      for (std::int64_t g = 0; g < panel.num_groups; ++g) {
+        for (std::int64_t b = 0; b < blocks_.per_panel(); ++b) {
+          GradInputOfBlock(blocks_, tensors_, blocks_.OfPanel(panel, b),
+                           groups + g, ahead);
+        }
+        panel.channel += group_size;
+      }
+    }
+  }
+
+  // Channels last.
+  void WholePanel(const Window& window, const Panel& panel) {
+    Moments moments[kPanelChannels];
+    GroupGradient groups[kPanelChannels];
+    if (!problem_.statistics_given) {
+      PanelMoments(blocks_, tensors_.x, panel, moments);
+    }
+    SetStatistics(panel.sample, panel.group, panel.num_groups, moments, groups);
+    Gradients(panel, window.first, groups);
+    if (!problem_.want_grad_input) return;
+    for (std::int64_t b = 0; b < blocks_.per_panel(); ++b) {
+      GradInputOfBlock(blocks_, tensors_, blocks_.OfPanel(panel, b), groups, 0);
+    }
+  }
+
+  // `i` counts the blocks of the window's panels.
+  void StoreMoments(const Window& window, std::int64_t i) {
+    const std::int64_t per_panel = blocks_.per_panel();
+    const Panel panel = PanelOf(window, i / per_panel);
+    Moments moments[kPanelChannels];
+    BlockMoments(blocks_, tensors_.x, panel, i % per_panel, moments);
+    const std::int64_t first =
+        (panel.sample - window.first) * geometry_.num_groups + panel.group;
+    for (std::int64_t g = 0; g < panel.num_groups; ++g) {
+      scratch_.moments[(first + g) * per_panel + i % per_panel] = moments[g];
+    }
+  }
+
+  // `i` counts the groups of the window's samples.
+  void StoreStatistics(const Window& window, std::int64_t i) {
+    Moments moments;
+    scratch_.groups[i] = GroupGradient();
+    if (!problem_.statistics_given) {
+      moments =
+          MergeBlocks(blocks_, scratch_.moments + i * blocks_.per_panel());
+    }
+    SetStatistics(window.first + i / geometry_.num_groups,
+                  i % geometry_.num_groups, 1, &moments, scratch_.groups + i);
+  }
+
+  // Counts the blocks of the window's panels, or channels first of its
+  // channels.
+  void StoreBlockSums(const Window& window, std::int64_t begin,
+                      std::int64_t end) {
+    const std::int64_t blocks = blocks_.per_channel();
+    const std::int64_t channels = geometry_.channels;
+    const ChannelSums& sums =
+        plan_.merges_sums() ? scratch_.block_sums : scratch_.sums;
+    for (std::int64_t i = begin; i < end;) {
+      if (blocks_.channels_last()) {
+        const Panel panel = PanelOf(window, i / blocks);
+        const std::int64_t slot =
+            (panel.sample - window.first) * blocks + i % blocks;
+        const GroupGradient* groups = GroupsOf(panel, window);
+        for (std::int64_t c = 0; c < panel.num_channels; c += kMaxChannels) {
+          SumTile(panel, i % blocks, c, groups,
+                  sums.From(slot * channels + panel.channel + c));
+        }
+        ++i;
+        continue;
+      }
+      // Neighbouring channels of a group are summed together where they can be.
+      const std::int64_t sample = i / blocks / channels;
+      const std::int64_t channel = i / blocks % channels;
+      const std::int64_t group = channel / geometry_.group_size();
+      const double mean = scratch_.groups[sample * geometry_.num_groups + group]
+                              .statistics.mean;
+      const Block block =
+          blocks_.OfChannel(window.first + sample, channel, i % blocks);
+      const ChannelSums to =
+          sums.From((sample * blocks + i % blocks) * channels + channel);
+      const T* x = tensors_.x + block.offset;
+      const T* dy = tensors_.dy + block.offset;
+      if (blocks > 1) {
+        SumChannelBlock(x, dy, block.width, mean, to.ds, to.db);
+        ++i;
+      } else {
+        const std::int64_t next =
+            std::min(end - i, (group + 1) * geometry_.group_size() - channel);
+        SumChannels(x, dy, geometry_.spatial, next, mean, to);
+        i += next;
+      }
+    }
+  }
+
+  // The sums over the index-th block of at most kMaxChannels channels of a
+  // panel, from `column` on, channels last.
+  void SumTile(const Panel& panel, std::int64_t index, std::int64_t column,
+               const GroupGradient* groups, const ChannelSums& sums) const {
+    const Columns columns = ColumnsOf(blocks_.OfPanel(panel, index), column);
+    double means[kColumnCapacity];
+    const std::int64_t group_size = geometry_.group_size();
+    for (std::int64_t c = 0; c < columns.width;) {
+      const std::int64_t group = (column + c) / group_size;
+      const std::int64_t next =
+          std::min(columns.width, (group + 1) * group_size - column);
+      std::fill(means + c, means + next, groups[group].statistics.mean);
+      c = next;
+    }
+    groupnorm::HWY_NAMESPACE::Fold(columns, means);
+    SumTileChannels(tensors_.x, tensors_.dy, columns, means, sums);
+  }
+
+  // The sums over at most kMaxChannels channels of a panel, from its
+  // `column`-th on.
+  void SumPanelChannels(const Panel& panel, std::int64_t first_sample,
+                        std::int64_t column, std::int64_t num_channels,
+                        const GroupGradient* groups,
+                        const ChannelSums& sums) const {
+    const std::int64_t blocks = blocks_.per_channel();
+    const std::int64_t channel = panel.channel + column;
+    if (plan_.merges_sums()) {
+      const std::int64_t slot = (panel.sample - first_sample) * blocks;
+      BlockSumsMerge merge(num_channels);
+      for (std::int64_t i = 0; i < blocks; ++i) {
+        merge.Add(scratch_.block_sums.From((slot + i) * geometry_.channels +
+                                           channel));
+      }
+      merge.Store(sums);
+    } else if (!blocks_.channels_last()) {
+      const std::int64_t group_size = geometry_.group_size();
+      std::int64_t g = column / group_size;
+      for (std::int64_t c = 0; c < num_channels; ++g) {
+        const std::int64_t end =
+            std::min(num_channels, (g + 1) * group_size - column);
+        const std::int64_t i =
+            (panel.sample * geometry_.channels + channel + c) *
+            geometry_.spatial;
+        SumChannels(tensors_.x + i, tensors_.dy + i, geometry_.spatial, end - c,
+                    groups[g].statistics.mean, sums.From(c));
+        c = end;
+      }
+    } else if (blocks == 1) {
+      SumTile(panel, 0, column, groups, sums);
+    } else {
+      BlockSumsMerge merge(num_channels);
+      for (std::int64_t i = 0; i < blocks; ++i) {
+        SumTile(panel, i, column, groups, sums);
+        merge.Add(sums);
+      }
+      merge.Store(sums);
+    }
+  }
+
+  // Completes the gradients of a panel's groups, whose statistics are known.
+  void Gradients(const Panel& panel, std::int64_t first_sample,
+                 GroupGradient* groups) {
+    if (plan_.sums()) {
+      CompensatedPair total;
+      for (std::int64_t c = 0; c < panel.num_channels; c += kMaxChannels) {
+        double ds[kMaxChannels];
+        double db[kMaxChannels];
+        ChannelSums sums = {ds, db};
+        if (scratch_.sums.ds != nullptr) {
+          sums = scratch_.sums.From((panel.sample - first_sample) *
+                                        geometry_.channels +
+                                    panel.channel + c);
+        }
+        const std::int64_t num_channels =
+            std::min(kMaxChannels, panel.num_channels - c);
+        if (!plan_.stores_sums()) {
+          SumPanelChannels(panel, first_sample, c, num_channels, groups, sums);
+        }
+        AddToGroups(panel, c, num_channels, sums, groups, total);
+      }
+    }
+    if (std::is_same_v<T, double> || !problem_.want_grad_input) return;
+    const std::int64_t group_size = geometry_.group_size();
+    for (std::int64_t g = 0; g < panel.num_groups; ++g) {
+      groups[g].in_single = GradInputIsInSingle(
+          groups[g], problem_.frozen_statistics,
+          operands_.weight + panel.channel + g * group_size, group_size);
+    }
+  }
+
+  // Adds up the sums of a panel's channels from `column` on, group by group,
+  // and stores the gradients of weight and bias. `total` is that of a group
+  // which began before, or will go on.
+  void AddToGroups(const Panel& panel, std::int64_t column,
+                   std::int64_t num_channels, const ChannelSums& sums,
+                   GroupGradient* groups, CompensatedPair& total) {
+    const std::int64_t group_size = geometry_.group_size();
+    const double* weight = operands_.weight + panel.channel + column;
+    const auto m = static_cast<double>(geometry_.values_per_group());
+    WeightedSums<T> weighted;
+    std::int64_t first = column / group_size;
+    for (std::int64_t c = 0; c < num_channels;) {
+      std::int64_t count = 0;
+      for (; count < WeightedSums<T>::kGroups && c < num_channels; ++count) {
+        const std::int64_t end =
+            std::min(num_channels, (first + count + 1) * group_size - column);
+        weighted.Set(count, weight + c, sums.From(c), end - c);
+        StoreSampleGradients(panel.sample, panel.channel + column + c, end - c,
+                             groups[first + count].statistics.rstd,
+                             sums.From(c));
+        c = end;
+      }
+      CompensatedPair totals[WeightedSums<T>::kGroups];
+      weighted.Reduce(count, totals);
+      for (std::int64_t g = 0; g < count; ++g) {
+        // Only the first may have begun before.
+        if ((first + g) * group_size >= column) total = CompensatedPair();
+        total.Add(totals[g]);
+        groups[first + g].mean_wdy_d = total.first.value() / m;
+        groups[first + g].mean_wdy = total.second.value() / m;
+      }
+      first += count;
+    }
+  }
+
+  // The gradients of weight and bias of one sample, where they are wanted or
+  // will be folded, there in the place of the channels' sums.
+  void StoreSampleGradients(std::int64_t sample, std::int64_t channel,
+                            std::int64_t num_channels, double rstd,
+                            const ChannelSums& sums) {
+    if (plan_.folds() && problem_.want_grad_weight) {
+      Multiply(sums.ds, rstd, num_channels, sums.ds);
+    }
+    if (!problem_.per_sample_gradients) return;
+    const std::int64_t i = sample * geometry_.channels + channel;
+    if (problem_.want_grad_weight) {
+      Multiply(sums.ds, rstd, num_channels, operands_.grad_weight + i);
+    }
+    if (problem_.want_grad_bias) {
+      std::copy_n(sums.db, num_channels, operands_.grad_bias + i);
+    }
+  }
+
+  static void Multiply(const double* values, double factor, std::int64_t count,
+                       double* products) {
+    const Doubles d;
+    for (std::int64_t i = 0; i < count; i += kDoubles) {
+      StoreUpTo(d,
+                hn::Mul(LoadUpTo(d, values + i, std::min(kDoubles, count - i)),
+                        hn::Set(d, factor)),
+                products + i, std::min(kDoubles, count - i));
+    }
+  }
+
+  // Adds the window's samples, in their order, to grad_weight and grad_bias of
+  // some channels.
+  void Fold(const Window& window, std::int64_t begin, std::int64_t end) {
+    if (problem_.want_grad_weight) {
+      FoldRows(window, scratch_.sums.ds, begin, end, operands_.grad_weight);
+    }
+    if (problem_.want_grad_bias) {
+      FoldRows(window, scratch_.sums.db, begin, end, operands_.grad_bias);
+    }
+  }
+
+  void FoldRows(const Window& window, const double* rows, std::int64_t begin,
+                std::int64_t end, double* gradient) const {
+    if (window.first == 0) std::fill(gradient + begin, gradient + end, 0.0);
+    const Doubles d;
+    const std::int64_t channels = geometry_.channels;
+    std::int64_t c = begin;
+    // Rows lie far apart: some cache lines of each.
+    for (; c + 4 * kDoubles <= end; c += 4 * kDoubles) {
+      auto total0 = hn::LoadU(d, gradient + c);
+      auto total1 = hn::LoadU(d, gradient + c + kDoubles);
+      auto total2 = hn::LoadU(d, gradient + c + 2 * kDoubles);
+      auto total3 = hn::LoadU(d, gradient + c + 3 * kDoubles);
+      for (std::int64_t n = 0; n < window.samples; ++n) {
+        const double* row = rows + n * channels + c;
+        total0 = hn::Add(total0, hn::LoadU(d, row));
+        total1 = hn::Add(total1, hn::LoadU(d, row + kDoubles));
+        total2 = hn::Add(total2, hn::LoadU(d, row + 2 * kDoubles));
+        total3 = hn::Add(total3, hn::LoadU(d, row + 3 * kDoubles));
+      }
+      hn::StoreU(total0, d, gradient + c);
+      hn::StoreU(total1, d, gradient + c + kDoubles);
+      hn::StoreU(total2, d, gradient + c + 2 * kDoubles);
+      hn::StoreU(total3, d, gradient + c + 3 * kDoubles);
+    }
+    for (; c < end; ++c) {
+      for (std::int64_t n = 0; n < window.samples; ++n) {
+        gradient[c] += rows[n * channels + c];
+      }
+    }
+  }
+
+  BackwardProblem problem_;
+  BackwardOperands operands_;
+  BackwardPlan plan_;
+  const Blocks& blocks_;
+  const GroupGeometry& geometry_;
+  GradInputTensors<T> tensors_;
+  BackwardPlan::Scratch scratch_;
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace groupnorm
+HWY_AFTER_NAMESPACE();
+
+#endif  // GROUPNORM_KERNELS_BACKWARD_INL_H_

@@ -1,0 +1,306 @@
+// The moments of blocks of groups.
+
+#if defined(GROUPNORM_KERNELS_BLOCK_MOMENTS_INL_H_) == \
+    defined(HWY_TARGET_TOGGLE)
+#ifdef GROUPNORM_KERNELS_BLOCK_MOMENTS_INL_H_
+#undef GROUPNORM_KERNELS_BLOCK_MOMENTS_INL_H_
+#else
+#define GROUPNORM_KERNELS_BLOCK_MOMENTS_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/blocks.h"
+#include "kernels/column_sums-inl.h"
+#include "kernels/lane_sums-inl.h"
+#include "kernels/moments-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace groupnorm {
+namespace HWY_NAMESPACE {
+
+/// A block is summed again about its mean where the square of the mean (about
+/// the pivot of the first pass) exceeds this many variances: below it, the
+/// cancellation in M2 leaves the bounds of docs/math.md.
+template <typename T>
+inline constexpr double kRedoRatio = std::is_same_v<T, double> ? 16.0 : 100.0;
+
+/// Sums of float64 values keep all their rounding errors, so that the mean is
+/// right to its last place; squares need not.
+template <typename T>
+using ValueLanes =
+    std::conditional_t<std::is_same_v<T, double>, CompensatedLanes, PlainLanes>;
+
+/// The pivot of the second pass over a block with this mean: the mean rounded
+/// to T.
+template <typename T>
+Pivot PivotOfMean(double mean) {
+  const double pivot = ToDouble(FromDouble<T>(mean));
+  return {std::is_same_v<T, double> ? 0 : pivot, pivot};
+}
+
+template <typename T>
+bool NeedsSecondPass(const Moments& moments, std::int64_t count,
+                     const Pivot& pivot) {
+  const double offset = moments.mean - pivot.pivot;
+  const double variance = moments.m2 / static_cast<double>(count);
+  // False where something is NaN: nothing is to be gained there.
+  return offset * offset > kRedoRatio<T> * variance;
+}
+
+/// Terms x and x^2, both exact for narrow element types.
+template <typename T>
+struct RunValues {
+  const T* x;
+
+  template <class First, class Second>
+  HWY_INLINE void Add(std::int64_t i, First& first, Second& second) const {
+    const auto v = LoadAs(Doubles(), x + i);
+    first.Add(v);
+    second.AddProduct(v, v);
+  }
+
+  template <class First, class Second>
+  HWY_INLINE void AddFirst(std::int64_t i, std::int64_t count, First& first,
+                           Second& second) const {
+    const auto v = LoadFirstAs(Doubles(), x + i, count);
+    first.Add(v);
+    second.AddProduct(v, v);
+  }
+};
+
+/// Terms x - base and (x - pivot)^2.
+template <typename T>
+struct RunDeviations {
+  const T* x;
+  Pivot about;
+
+  template <class First, class Second>
+  HWY_INLINE void Add(std::int64_t i, First& first, Second& second) const {
+    const Doubles d;
+    const auto v = LoadAs(d, x + i);
+    const auto deviation = hn::Sub(v, hn::Set(d, about.pivot));
+    first.Add(hn::Sub(v, hn::Set(d, about.base)));
+    second.AddProduct(deviation, deviation);
+  }
+
+  template <class First, class Second>
+  HWY_INLINE void AddFirst(std::int64_t i, std::int64_t count, First& first,
+                           Second& second) const {
+    const Doubles d;
+    const auto in_run = hn::FirstN(d, static_cast<std::size_t>(count));
+    const auto v = LoadFirstAs(d, x + i, count);
+    const auto deviation =
+        hn::IfThenElseZero(in_run, hn::Sub(v, hn::Set(d, about.pivot)));
+    first.Add(hn::IfThenElseZero(in_run, hn::Sub(v, hn::Set(d, about.base))));
+    second.AddProduct(deviation, deviation);
+  }
+};
+
+/// Runs that RunMoments takes at once.
+inline constexpr std::int64_t kMaxRuns = 8;
+
+/// The moments of `num_runs` runs of `count` consecutive values, each `spacing`
+/// elements after the one before.
+///
+/// Narrow element types are summed as they are, the squares of float64 about
+/// the first value (they would not be exact otherwise). The second pass takes
+/// the mean rounded to T as the pivot: equal values then differ from it by
+/// exactly 0, and others so that the cancellation in M2 loses less than two
+/// bits.
+template <typename T>
+void RunMoments(const T* x, std::int64_t count, std::int64_t spacing,
+                std::int64_t num_runs, Moments* moments) {
+  Pivot pivots[kMaxRuns];
+  CompensatedPair sums[kMaxRuns];
+  const auto sum_about = [&](std::int64_t run) {
+    const RunDeviations<T> terms = {x + run * spacing, pivots[run]};
+    sums[run] = SumRun<ValueLanes<T>, PlainLanes>(terms, count);
+  };
+  for (std::int64_t run = 0; run < num_runs; ++run) {
+    if constexpr (std::is_same_v<T, double>) {
+      pivots[run].pivot = x[run * spacing];
+      sum_about(run);
+    } else {
+      const RunValues<T> terms = {x + run * spacing};
+      sums[run] = SumBlockPlainly(terms, count);
+    }
+  }
+  MomentsFromSums(count, pivots, sums, num_runs, moments);
+  for (std::int64_t run = 0; run < num_runs; ++run) {
+    if (!NeedsSecondPass<T>(moments[run], count, pivots[run])) continue;
+    pivots[run] = PivotOfMean<T>(moments[run].mean);
+    sum_about(run);
+    MomentsFromSums(count, pivots + run, sums + run, 1, moments + run);
+  }
+}
+
+/// RunValues of the columns of a matrix.
+template <typename T>
+struct ColumnValues {
+  RunValues<T> values;
+
+  template <class First, class Second>
+  HWY_INLINE void Add(std::int64_t i, std::int64_t /*column*/, First& first,
+                      Second& second) const {
+    values.Add(i, first, second);
+  }
+
+  template <class First, class Second>
+  HWY_INLINE void AddFirst(std::int64_t i, std::int64_t /*column*/,
+                           std::int64_t count, First& first,
+                           Second& second) const {
+    values.AddFirst(i, count, first, second);
+  }
+};
+
+/// RunDeviations of the columns of a matrix, each about a pivot of its own.
+template <typename T>
+struct ColumnDeviations {
+  const T* x;
+  double base[kColumnCapacity];
+  double pivot[kColumnCapacity];
+
+  template <class First, class Second>
+  HWY_INLINE void Add(std::int64_t i, std::int64_t column, First& first,
+                      Second& second) const {
+    const Doubles d;
+    const auto v = LoadAs(d, x + i);
+    const auto deviation = hn::Sub(v, hn::LoadU(d, pivot + column));
+    first.Add(hn::Sub(v, hn::LoadU(d, base + column)));
+    second.AddProduct(deviation, deviation);
+  }
+
+  template <class First, class Second>
+  HWY_INLINE void AddFirst(std::int64_t i, std::int64_t column,
+                           std::int64_t count, First& first,
+                           Second& second) const {
+    const Doubles d;
+    const auto in_row = hn::FirstN(d, static_cast<std::size_t>(count));
+    const auto v = LoadFirstAs(d, x + i, count);
+    const auto deviation =
+        hn::IfThenElseZero(in_row, hn::Sub(v, hn::LoadU(d, pivot + column)));
+    first.Add(
+        hn::IfThenElseZero(in_row, hn::Sub(v, hn::LoadU(d, base + column))));
+    second.AddProduct(deviation, deviation);
+  }
+};
+
+/// The sums of a tile's groups of `group_size` channels. Without pivots (null)
+/// those of x and x^2.
+template <typename T>
+HWY_NOINLINE void SumTile(const T* x, const Block& tile,
+                          std::int64_t group_size, const Pivot* pivots,
+                          CompensatedPair* group_sums) {
+  const std::int64_t num_groups = tile.width / group_size;
+  std::fill_n(group_sums, num_groups, CompensatedPair());
+  for (std::int64_t column = 0; column < tile.width; column += kMaxColumns) {
+    const Columns columns = ColumnsOf(tile, column);
+    ColumnTotals totals;
+    if (pivots == nullptr) {
+      const ColumnValues<T> terms = {{x}};
+      SumColumns<PlainLanes, PlainLanes>(terms, columns, totals);
+    } else {
+      ColumnDeviations<T> terms;
+      terms.x = x;
+      for (std::int64_t c = 0; c < columns.width; ++c) {
+        const Pivot& pivot = pivots[(column + c) / group_size];
+        terms.base[c] = pivot.base;
+        terms.pivot[c] = pivot.pivot;
+      }
+      Fold(columns, terms.base);
+      Fold(columns, terms.pivot);
+      SumColumns<ValueLanes<T>, PlainLanes>(terms, columns, totals);
+    }
+    std::int64_t group = column / group_size;
+    std::int64_t next_group = (group + 1) * group_size - column;
+    for (std::int64_t c = 0; c < columns.width; ++c) {
+      if (c == next_group) {
+        ++group;
+        next_group += group_size;
+      }
+      group_sums[group].Add(totals.Of(c));
+    }
+  }
+}
+
+/// RunMoments of each group of a tile.
+template <typename T>
+HWY_NOINLINE void TileMoments(const T* x, const Block& tile,
+                              std::int64_t group_size, Moments* moments) {
+  const std::int64_t num_groups = tile.width / group_size;
+  const std::int64_t count = tile.rows * group_size;
+  Pivot pivots[kPanelChannels];
+  CompensatedPair sums[kPanelChannels];
+  if constexpr (std::is_same_v<T, double>) {
+    for (std::int64_t g = 0; g < num_groups; ++g) {
+      pivots[g].pivot = x[tile.offset + g * group_size];
+    }
+    SumTile(x, tile, group_size, pivots, sums);
+  } else {
+    SumTile(x, tile, group_size, nullptr, sums);
+  }
+  bool again[kPanelChannels];
+  bool any_again = false;
+  MomentsFromSums(count, pivots, sums, num_groups, moments);
+  for (std::int64_t g = 0; g < num_groups; ++g) {
+    again[g] = NeedsSecondPass<T>(moments[g], count, pivots[g]);
+    any_again = any_again || again[g];
+    pivots[g] = PivotOfMean<T>(moments[g].mean);
+  }
+  if (!any_again) return;
+  Moments second[kPanelChannels];
+  SumTile(x, tile, group_size, pivots, sums);
+  MomentsFromSums(count, pivots, sums, num_groups, second);
+  for (std::int64_t g = 0; g < num_groups; ++g) {
+    if (again[g]) moments[g] = second[g];
+  }
+}
+
+/// The moments of each group of the index-th block of a panel.
+template <typename T>
+void BlockMoments(const Blocks& blocks, const T* input, const Panel& panel,
+                  std::int64_t index, Moments* moments) {
+  const Block block = blocks.OfPanel(panel, index);
+  if (blocks.channels_last()) {
+    TileMoments(input, block, blocks.geometry().group_size(), moments);
+  } else {
+    RunMoments(input + block.offset, block.width, 0, 1, moments);
+  }
+}
+
+/// The moments of each group of a panel: those of its blocks merged in their
+/// order.
+template <typename T>
+void PanelMoments(const Blocks& blocks, const T* input, const Panel& panel,
+                  Moments* moments) {
+  BlockMoments(blocks, input, panel, 0, moments);
+  std::int64_t count = blocks.GroupValues(0);
+  for (std::int64_t i = 1; i < blocks.per_panel(); ++i) {
+    Moments block_moments[kPanelChannels];
+    BlockMoments(blocks, input, panel, i, block_moments);
+    const std::int64_t block_count = blocks.GroupValues(i);
+    MergeMoments(count, moments, block_count, block_moments, panel.num_groups);
+    count += block_count;
+  }
+}
+
+/// The moments of a group from those of all its blocks, merged in their order.
+inline Moments MergeBlocks(const Blocks& blocks, const Moments* block_moments) {
+  Moments moments = block_moments[0];
+  std::int64_t count = blocks.GroupValues(0);
+  for (std::int64_t i = 1; i < blocks.per_panel(); ++i) {
+    const std::int64_t block_count = blocks.GroupValues(i);
+    MergeMoments(count, &moments, block_count, block_moments + i, 1);
+    count += block_count;
+  }
+  return moments;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace groupnorm
+HWY_AFTER_NAMESPACE();
+
+#endif  // GROUPNORM_KERNELS_BLOCK_MOMENTS_INL_H_

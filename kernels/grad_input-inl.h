@@ -1,0 +1,439 @@
+// grad_input of blocks of groups whose gradients are known.
+
+#if defined(GROUPNORM_KERNELS_GRAD_INPUT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GROUPNORM_KERNELS_GRAD_INPUT_INL_H_
+#undef GROUPNORM_KERNELS_GRAD_INPUT_INL_H_
+#else
+#define GROUPNORM_KERNELS_GRAD_INPUT_INL_H_
+#endif
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/backward_plan.h"
+#include "kernels/blocks.h"
+#include "kernels/column_sums-inl.h"
+#include "kernels/element_loops-inl.h"
+#include "kernels/grad_input_formulas-inl.h"
+#include "kernels/multiply_add.h"
+#include "kernels/vectors-inl.h"
+#include "tensor/element.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace groupnorm {
+namespace HWY_NAMESPACE {
+
+/// Elements that are computed before they go past the caches, and after which a
+/// result that is not finite is looked for.
+inline constexpr std::int64_t kPieceElements = 2048;
+
+/// What grad_input is computed from.
+template <typename T>
+struct GradInputTensors {
+  const T* x;
+  const T* dy;
+  T* dx;
+  const double* weight;
+  bool frozen;
+  bool stream;  ///< Past the caches.
+};
+
+/// Computes `count` consecutive elements; some twice. Returns whether all are
+/// finite.
+template <class Formula, class Coefficients, typename T>
+HWY_INLINE bool MapElements(const Coefficients& coefficients, const T* x,
+                            const T* dy, T* out, std::int64_t count) {
+  const typename Coefficients::Lanes d;
+  constexpr auto kVector =
+      static_cast<std::int64_t>(hn::MaxLanes(typename Coefficients::Lanes()));
+  const auto zero = hn::Zero(d);
+  if (count < kVector) {
+    const auto v = Formula::Of(d, coefficients, 0, x, dy, LoadFirst{count});
+    StoreFirstAs(d, v, out, count);
+    const auto in_run = hn::FirstN(d, static_cast<std::size_t>(count));
+    const auto is_finite = hn::Eq(hn::Sub(v, v), zero);
+    return hn::AllTrue(d, hn::Or(is_finite, hn::Not(in_run)));
+  }
+  const auto map = [&](std::int64_t i) HWY_ATTR {
+    const auto v = Formula::Of(d, coefficients, i, x, dy, LoadWhole());
+    StoreAs(d, v, out + i);
+    return v;
+  };
+  // The sums of some results are NaN or infinite where one of them is; 0 times
+  // that is NaN.
+  auto product = zero;
+  std::int64_t i = 0;
+  for (; i + 4 * kVector <= count; i += 4 * kVector) {
+    const auto v0 = map(i);
+    const auto v1 = map(i + kVector);
+    const auto v2 = map(i + 2 * kVector);
+    const auto v3 = map(i + 3 * kVector);
+    if constexpr (Formula::kMayOverflow) {
+      const auto sum = hn::Add(hn::Add(v0, v1), hn::Add(v2, v3));
+      product = MulAdd(d, sum, zero, product);
+    }
+  }
+  for (; i + kVector <= count; i += kVector) {
+    product = MulAdd(d, map(i), zero, product);
+  }
+  if (i < count) product = MulAdd(d, map(count - kVector), zero, product);
+  return hn::AllTrue(d, hn::Eq(product, zero));
+}
+
+/// Multiplies by rstd last: its cube, and the products of large values, leave
+/// the range of float64.
+template <typename T>
+T ElementInDouble(const GroupGradient& group, double weight, T x, T dy) {
+  const DoubleConstants constants(group);
+  const double xhat = (ToDouble(x) - constants.mean) * constants.rstd;
+  const double wdy =
+      groupnorm::MulAdd(weight, ToDouble(dy), constants.constant);
+  return FromDouble<T>(constants.rstd *
+                       groupnorm::MulAdd(xhat, constants.deviation, wdy));
+}
+
+/// Computes `count` elements in float32 arithmetic. Where the result of one is
+/// not finite, what overflows on the way may be finite in the end:
+/// `in_double(i)` computes it.
+template <class Coefficients, typename T, class InDouble>
+HWY_INLINE void MapInSingle(const Coefficients& coefficients, const T* x,
+                            const T* dy, T* out, std::int64_t count,
+                            const InDouble& in_double) {
+  if (MapElements<FullFormula>(coefficients, x, dy, out, count)) return;
+  const hn::CappedTag<float, 1> one;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float dx =
+        hn::GetLane(FullFormula::Of(one, coefficients, i, x, dy, LoadFirst{1}));
+    if (!std::isfinite(dx)) out[i] = in_double(i);
+  }
+}
+
+/// Copies past the caches. Where `ahead` is not 0, it fetches meanwhile what
+/// lies so many bytes behind the same place of `x` and `dy`.
+inline void StreamBytes(const void* from, void* to, std::int64_t size_bytes,
+                        const void* fetched) {
+#if HWY_TARGET == HWY_SCALAR
+  static_cast<void>(fetched);
+  std::memcpy(to, from, static_cast<std::size_t>(size_bytes));
+#else
+  const hn::ScalableTag<std::uint8_t> d;
+  constexpr auto kVector =
+      static_cast<std::int64_t>(hn::MaxLanes(hn::ScalableTag<std::uint8_t>()));
+  const auto* source = static_cast<const std::uint8_t*>(from);
+  auto* target = static_cast<std::uint8_t*>(to);
+  const std::int64_t head = std::min(size_bytes, ElementsToLine(target));
+  std::memcpy(target, source, static_cast<std::size_t>(head));
+  std::int64_t i = head;
+  for (; i + kCacheLine <= size_bytes; i += kCacheLine) {
+    if (fetched != nullptr) {
+      FetchLines(static_cast<const std::uint8_t*>(fetched) + i, 1);
+    }
+    for (std::int64_t j = i; j < i + kCacheLine; j += kVector) {
+      hn::Stream(hn::LoadU(d, source + j), d, target + j);
+    }
+  }
+  std::memcpy(target + i, source + i, static_cast<std::size_t>(size_bytes - i));
+#endif
+}
+
+/// Calls `compute(out)` for a piece of at most kPieceElements elements, from
+/// the i-th on. `fetch_ahead`: as in Traffic, of x and dy.
+template <typename T, class Compute>
+HWY_INLINE void WritePiece(const GradInputTensors<T>& tensors, std::int64_t i,
+                           std::int64_t count, std::int64_t fetch_ahead,
+                           const Compute& compute) {
+  if (!tensors.stream) {
+    compute(tensors.dx + i);
+    return;
+  }
+  HWY_ALIGN T piece[kPieceElements];
+  compute(piece);
+  constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
+  StreamBytes(piece, tensors.dx + i, count * kSize,
+              fetch_ahead == 0 ? nullptr : tensors.dy + i + fetch_ahead);
+}
+
+/// grad_input of blocks of one group, channels first.
+template <typename T>
+class GradInputOfRun {
+ public:
+  GradInputOfRun(const GradInputTensors<T>& tensors, const Blocks& blocks,
+                 const GroupGradient& group)
+      : tensors_(tensors),
+        spatial_(blocks.geometry().spatial),
+        group_(group),
+        single_(group),
+        double_(group) {}
+
+  /// `fetch_ahead`: as in Traffic.
+  HWY_NOINLINE void Compute(const Block& block,
+                            std::int64_t fetch_ahead) const {
+    const std::int64_t end = block.offset + block.width;
+    Position at = {block.channel, block.position};
+    std::int64_t count = kPieceElements - kCacheLine +
+                         ElementsToLine(tensors_.dx + block.offset);
+    for (std::int64_t i = block.offset; i < end;) {
+      count = std::min(count, end - i);
+      WritePiece(tensors_, i, count, fetch_ahead, [&](T* out) HWY_ATTR {
+        Piece(tensors_.x + i, tensors_.dy + i, out, count, at);
+      });
+      i += count;
+      count = kPieceElements;
+    }
+  }
+
+ private:
+  struct Position {
+    std::int64_t channel;
+    std::int64_t within;
+  };
+
+  // Moves `at` to the end of the piece.
+  HWY_INLINE void Piece(const T* x, const T* dy, T* out, std::int64_t count,
+                        Position& at) const {
+    if constexpr (std::is_same_v<T, double>) {
+      ShortOrLongChannels<double>(x, dy, out, count, at);
+    } else {
+      if (group_.in_single) {
+        ShortOrLongChannels<float>(x, dy, out, count, at);
+      } else {
+        ElementByElement(x, dy, out, count, at);
+      }
+    }
+  }
+
+  template <typename Float>
+  HWY_INLINE void ShortOrLongChannels(const T* x, const T* dy, T* out,
+                                      std::int64_t count, Position& at) const {
+    constexpr std::int64_t kShort = 16;
+    if (spatial_ < kShort) {
+      ShortChannels<Float>(x, dy, out, count, at);
+    } else {
+      LongChannels<Float>(x, dy, out, count, at);
+    }
+  }
+
+  // As a row of single elements.
+  template <typename Float>
+  HWY_INLINE void ShortChannels(const T* x, const T* dy, T* out,
+                                std::int64_t count, Position& at) const {
+    HWY_ALIGN Float scales[kPieceElements + hn::MaxLanes(Singles())];
+    const Position first = at;
+    FillScales(count, at, scales);
+    const RowOfGroup<Float> coefficients(scales, Constants<Float>());
+    Map(coefficients, x, dy, out, count, [&](std::int64_t i) HWY_ATTR {
+      return ElementInDouble(
+          group_,
+          tensors_.weight[first.channel + (first.within + i) / spatial_], x[i],
+          dy[i]);
+    });
+  }
+
+  template <typename Float>
+  HWY_NOINLINE void FillScales(std::int64_t count, Position& at,
+                               Float* scales) const {
+    if (spatial_ == 1) {
+      StoreScales(group_, tensors_.frozen, tensors_.weight + at.channel, count,
+                  scales);
+      at.channel += count;
+      return;
+    }
+    ForEachRun(
+        count, at,
+        [&](std::int64_t channel, std::int64_t i, std::int64_t n)
+            HWY_ATTR { std::fill_n(scales + i, n, Scale<Float>(channel)); });
+  }
+
+  template <typename Float>
+  HWY_INLINE void LongChannels(const T* x, const T* dy, T* out,
+                               std::int64_t count, Position& at) const {
+    ForEachRun(
+        count, at,
+        [&](std::int64_t channel, std::int64_t i, std::int64_t n) HWY_ATTR {
+          const OneChannel<Float> coefficients(Scale<Float>(channel),
+                                               Constants<Float>());
+          Map(coefficients, x + i, dy + i, out + i, n,
+              [&](std::int64_t j) HWY_ATTR {
+                return ElementInDouble(group_, tensors_.weight[channel],
+                                       x[i + j], dy[i + j]);
+              });
+        });
+  }
+
+  template <class Coefficients, class InDouble>
+  HWY_INLINE void Map(const Coefficients& coefficients, const T* x, const T* dy,
+                      T* out, std::int64_t count,
+                      const InDouble& in_double) const {
+    if (tensors_.frozen) {
+      MapElements<FrozenFormula>(coefficients, x, dy, out, count);
+    } else if constexpr (std::is_same_v<T, double>) {
+      MapElements<FullFormula>(coefficients, x, dy, out, count);
+    } else {
+      MapInSingle(coefficients, x, dy, out, count, in_double);
+    }
+  }
+
+  // Narrow types in float64: rare.
+  void ElementByElement(const T* x, const T* dy, T* out, std::int64_t count,
+                        Position& at) const {
+    ForEachRun(
+        count, at,
+        [&](std::int64_t channel, std::int64_t begin, std::int64_t n) HWY_ATTR {
+          const double weight = tensors_.weight[channel];
+          for (std::int64_t i = begin; i < begin + n; ++i) {
+            out[i] = tensors_.frozen
+                         ? FrozenElementInDouble(group_, weight, dy[i])
+                         : ElementInDouble(group_, weight, x[i], dy[i]);
+          }
+        });
+  }
+
+  // Calls `run(channel, i, n)` for the parts of a piece that lie in one
+  // channel.
+  template <class Run>
+  HWY_INLINE void ForEachRun(std::int64_t count, Position& at,
+                             const Run& run) const {
+    for (std::int64_t i = 0; i < count;) {
+      const std::int64_t n = std::min(count - i, spatial_ - at.within);
+      run(at.channel, i, n);
+      i += n;
+      at.within += n;
+      if (at.within == spatial_) {
+        ++at.channel;
+        at.within = 0;
+      }
+    }
+  }
+
+  template <typename Float>
+  HWY_INLINE Float Scale(std::int64_t channel) const {
+    const double weight = tensors_.weight[channel];
+    if constexpr (std::is_same_v<Float, double>) {
+      if (!tensors_.frozen) return weight;
+    }
+    return static_cast<Float>(group_.statistics.rstd * weight);
+  }
+
+  template <typename Float>
+  HWY_INLINE auto Constants() const {
+    if constexpr (std::is_same_v<Float, double>) {
+      return double_;
+    } else {
+      return single_;
+    }
+  }
+
+  const GradInputTensors<T>& tensors_;
+  std::int64_t spatial_;
+  const GroupGradient& group_;
+  SingleConstants single_;
+  DoubleConstants double_;
+};
+
+/// grad_input of the columns of a tile from `begin` to `end`, whole groups that
+/// are computed alike, channels last. `groups` are those of the tile.
+template <typename Float, typename T>
+HWY_NOINLINE void GradInputOfColumns(const GradInputTensors<T>& tensors,
+                                     const Block& tile, std::int64_t begin,
+                                     std::int64_t end, std::int64_t group_size,
+                                     const GroupGradient* groups) {
+  Block part = tile;
+  part.width = end;
+  for (std::int64_t column = begin; column < end; column += kMaxColumns) {
+    const Columns columns = ColumnsOf(part, column);
+    const double* weight = tensors.weight + tile.channel + column;
+    RowOfGroups<Float> coefficients;
+    for (std::int64_t c = 0; c < columns.width;) {
+      const std::int64_t group = (column + c) / group_size;
+      const std::int64_t next =
+          std::min(columns.width, (group + 1) * group_size - column);
+      coefficients.Set(groups[group], tensors.frozen, weight + c, c, next);
+      c = next;
+    }
+    coefficients.FoldColumns(columns);
+    const auto row = [&](std::int64_t i, std::int64_t count) HWY_ATTR {
+      const T* x = tensors.x + i;
+      const T* dy = tensors.dy + i;
+      WritePiece(tensors, i, count, 0, [&](T* out) HWY_ATTR {
+        if (tensors.frozen) {
+          MapElements<FrozenFormula>(coefficients, x, dy, out, count);
+        } else if constexpr (std::is_same_v<T, double>) {
+          MapElements<FullFormula>(coefficients, x, dy, out, count);
+        } else {
+          MapInSingle(
+              coefficients, x, dy, out, count, [&](std::int64_t j) HWY_ATTR {
+                const std::int64_t c = j % columns.width;
+                return ElementInDouble(groups[(column + c) / group_size],
+                                       weight[c], x[j], dy[j]);
+              });
+        }
+      });
+    };
+    std::int64_t i = columns.offset;
+    for (std::int64_t n = columns.rows / columns.fold; n > 0; --n) {
+      row(i, columns.folded_width());
+      i += columns.fold * columns.stride;
+    }
+    const std::int64_t rest = columns.rows % columns.fold * columns.width;
+    if (rest > 0) row(i, rest);
+  }
+}
+
+/// The same in float64 for narrow types: rare.
+template <typename T>
+void GradInputElementByElement(const GradInputTensors<T>& tensors,
+                               const Block& tile, std::int64_t begin,
+                               std::int64_t end, std::int64_t group_size,
+                               const GroupGradient* groups) {
+  const double* weight = tensors.weight + tile.channel;
+  for (std::int64_t c = begin; c < end; ++c) {
+    const GroupGradient& group = groups[c / group_size];
+    std::int64_t i = tile.offset + c;
+    for (std::int64_t row = 0; row < tile.rows; ++row, i += tile.stride) {
+      tensors.dx[i] =
+          tensors.frozen
+              ? FrozenElementInDouble(group, weight[c], tensors.dy[i])
+              : ElementInDouble(group, weight[c], tensors.x[i], tensors.dy[i]);
+    }
+  }
+}
+
+/// grad_input of a block of a panel. `groups` are those of the panel.
+template <typename T>
+void GradInputOfBlock(const Blocks& blocks, const GradInputTensors<T>& tensors,
+                      const Block& block, const GroupGradient* groups,
+                      std::int64_t fetch_ahead) {
+  if (!blocks.channels_last()) {
+    GradInputOfRun<T>(tensors, blocks, *groups).Compute(block, fetch_ahead);
+    return;
+  }
+  const std::int64_t group_size = blocks.geometry().group_size();
+  if constexpr (std::is_same_v<T, double>) {
+    GradInputOfColumns<double>(tensors, block, 0, block.width, group_size,
+                               groups);
+  } else {
+    const std::int64_t num_groups = block.width / group_size;
+    for (std::int64_t group = 0; group < num_groups;) {
+      const bool in_single = groups[group].in_single;
+      std::int64_t next = group + 1;
+      while (next < num_groups && groups[next].in_single == in_single) ++next;
+      if (in_single) {
+        GradInputOfColumns<float>(tensors, block, group * group_size,
+                                  next * group_size, group_size, groups);
+      } else {
+        GradInputElementByElement(tensors, block, group * group_size,
+                                  next * group_size, group_size, groups);
+      }
+      group = next;
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace groupnorm
+HWY_AFTER_NAMESPACE();
+
+#endif  // GROUPNORM_KERNELS_GRAD_INPUT_INL_H_

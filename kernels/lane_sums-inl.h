@@ -1,0 +1,216 @@
+// Sums in float64 over consecutive values, and down the columns of a matrix,
+// whose order of additions is fixed by the number of values alone:
+// docs/math.md, "Sums". Everything here adds two quantities at once (x and x^2,
+// dy (x - mean) and dy), since every pass of the kernels needs two.
+
+#if defined(GROUPNORM_KERNELS_LANE_SUMS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GROUPNORM_KERNELS_LANE_SUMS_INL_H_
+#undef GROUPNORM_KERNELS_LANE_SUMS_INL_H_
+#else
+#define GROUPNORM_KERNELS_LANE_SUMS_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/compensated_sum.h"
+#include "kernels/vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace groupnorm {
+namespace HWY_NAMESPACE {
+
+/// Lanes of a sum over consecutive values: value i belongs to lane i % kLanes.
+inline constexpr std::int64_t kLanes = 32;
+
+/// Values that a lane adds before the lanes are reduced to one sum.
+inline constexpr std::int64_t kLaneSteps = 32;
+
+/// Consecutive values that are summed at once; the sums of such segments are
+/// then added with their rounding errors kept.
+inline constexpr std::int64_t kSegment = kLanes * kLaneSteps;
+
+/// Doubles that remain of the lanes once they are added by whole vectors of the
+/// widest target.
+inline constexpr std::int64_t kPartialLanes = 8;
+
+/// Sums of lanes whose additions round: the error grows with kLaneSteps.
+class PlainLanes {
+ public:
+  HWY_INLINE PlainLanes() : sum_(hn::Zero(Doubles())) {}
+
+  HWY_INLINE void Add(DoubleVector value) { sum_ = hn::Add(sum_, value); }
+
+  HWY_INLINE void AddProduct(DoubleVector a, DoubleVector b) {
+    sum_ = MulAdd(Doubles(), a, b, sum_);
+  }
+
+  /// Lane 0 of this vector is lane `lane` of the run.
+  HWY_INLINE void Store(double* lanes, std::int64_t lane) const {
+    hn::Store(sum_, Doubles(), lanes + lane);
+  }
+
+  HWY_INLINE DoubleVector sum() const { return sum_; }
+  HWY_INLINE DoubleVector error() const { return hn::Zero(Doubles()); }
+
+  static constexpr std::int64_t kStored = kLanes;
+
+  static HWY_INLINE CompensatedSum Reduce(double* lanes) {
+    AddUpperHalves(lanes);
+    return CompensatedSum(((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+                          ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7])));
+  }
+
+  /// Leaves kPartialLanes lanes.
+  static HWY_INLINE void AddUpperHalves(double* lanes) {
+    const Doubles d;
+    for (std::int64_t half = kLanes / 2; half >= kPartialLanes; half /= 2) {
+      for (std::int64_t i = 0; i < half; i += kDoubles) {
+        hn::Store(
+            hn::Add(hn::Load(d, lanes + i), hn::Load(d, lanes + half + i)), d,
+            lanes + i);
+      }
+    }
+  }
+
+ private:
+  DoubleVector sum_;
+};
+
+/// Sums of lanes that keep their rounding errors beside them.
+class CompensatedLanes {
+ public:
+  HWY_INLINE CompensatedLanes()
+      : sum_(hn::Zero(Doubles())), error_(hn::Zero(Doubles())) {}
+
+  HWY_INLINE void Add(DoubleVector value) {
+    const auto sum = hn::Add(sum_, value);
+    const auto part = hn::Sub(sum, sum_);
+    error_ = hn::Add(error_, hn::Add(hn::Sub(sum_, hn::Sub(sum, part)),
+                                     hn::Sub(value, part)));
+    sum_ = sum;
+  }
+
+  HWY_INLINE void AddProduct(DoubleVector a, DoubleVector b) {
+    Add(hn::Mul(a, b));
+  }
+
+  HWY_INLINE void Store(double* lanes, std::int64_t lane) const {
+    hn::Store(sum_, Doubles(), lanes + lane);
+    hn::Store(error_, Doubles(), lanes + kLanes + lane);
+  }
+
+  HWY_INLINE DoubleVector sum() const { return sum_; }
+  HWY_INLINE DoubleVector error() const { return error_; }
+
+  static constexpr std::int64_t kStored = 2 * kLanes;
+
+  static HWY_INLINE CompensatedSum Reduce(double* lanes) {
+    CompensatedSum total;
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      total.Add(CompensatedSum(lanes[lane], lanes[kLanes + lane]));
+    }
+    return total;
+  }
+
+ private:
+  DoubleVector sum_;
+  DoubleVector error_;
+};
+
+/// Adds values lane by lane, and stores the lanes. `terms.Add(i, first,
+/// second)` adds those from value i on, a vector of them, and
+/// `terms.AddFirst(i, count, first, second)` the first `count` alone.
+template <class First, class Second, class Terms>
+HWY_INLINE void SumLanes(const Terms& terms, std::int64_t begin,
+                         std::int64_t end, double* first_lanes,
+                         double* second_lanes) {
+  // As many vectors at a time as have room in the registers of AVX2 and hide
+  // the latency of an addition.
+  constexpr std::int64_t kVectors = 4;
+  constexpr std::int64_t kWidth = kVectors * kDoubles;
+  for (std::int64_t lane = 0; lane < kLanes; lane += kWidth) {
+    First first0, first1, first2, first3;
+    Second second0, second1, second2, second3;
+    std::int64_t i = begin + lane;
+    const auto add_rows = [&](std::int64_t rows_end, First& f0, First& f1,
+                              First& f2, First& f3, Second& s0, Second& s1,
+                              Second& s2, Second& s3) HWY_ATTR {
+      for (; i + kWidth <= rows_end; i += kLanes) {
+        terms.Add(i, f0, s0);
+        terms.Add(i + kDoubles, f1, s1);
+        terms.Add(i + 2 * kDoubles, f2, s2);
+        terms.Add(i + 3 * kDoubles, f3, s3);
+      }
+    };
+    // The same for all lanes, whatever the target.
+    while (end - (i - lane) > kSegment) {
+      First f0, f1, f2, f3;
+      Second s0, s1, s2, s3;
+      add_rows(i + kSegment, f0, f1, f2, f3, s0, s1, s2, s3);
+      first0.Add(f0.sum());
+      first1.Add(f1.sum());
+      first2.Add(f2.sum());
+      first3.Add(f3.sum());
+      second0.Add(s0.sum());
+      second1.Add(s1.sum());
+      second2.Add(s2.sum());
+      second3.Add(s3.sum());
+    }
+    add_rows(end, first0, first1, first2, first3, second0, second1, second2,
+             second3);
+    const auto add_rest = [&](std::int64_t at, First& first, Second& second)
+                              HWY_ATTR {
+                                if (end - at >= kDoubles) {
+                                  terms.Add(at, first, second);
+                                } else if (end > at) {
+                                  terms.AddFirst(at, end - at, first, second);
+                                }
+                              };
+    add_rest(i, first0, second0);
+    add_rest(i + kDoubles, first1, second1);
+    add_rest(i + 2 * kDoubles, first2, second2);
+    add_rest(i + 3 * kDoubles, first3, second3);
+    first0.Store(first_lanes, lane);
+    first1.Store(first_lanes, lane + kDoubles);
+    first2.Store(first_lanes, lane + 2 * kDoubles);
+    first3.Store(first_lanes, lane + 3 * kDoubles);
+    second0.Store(second_lanes, lane);
+    second1.Store(second_lanes, lane + kDoubles);
+    second2.Store(second_lanes, lane + 2 * kDoubles);
+    second3.Store(second_lanes, lane + 3 * kDoubles);
+  }
+}
+
+/// Sums a run of `count` consecutive values: segment by segment, whose sums are
+/// added with their rounding errors kept.
+template <class First, class Second, class Terms>
+HWY_NOINLINE CompensatedPair SumRun(const Terms& terms, std::int64_t count) {
+  HWY_ALIGN double first_lanes[First::kStored];
+  HWY_ALIGN double second_lanes[Second::kStored];
+  CompensatedPair total;
+  for (std::int64_t begin = 0; begin < count; begin += kSegment) {
+    SumLanes<First, Second>(terms, begin, std::min(count, begin + kSegment),
+                            first_lanes, second_lanes);
+    total.Add({First::Reduce(first_lanes), Second::Reduce(second_lanes)});
+  }
+  return total;
+}
+
+/// Sums a block, at most kBlockElements consecutive values, without keeping
+/// rounding errors: each lane adds its sum of every segment to its total. A
+/// fifth faster than SumRun.
+template <class Terms>
+HWY_NOINLINE CompensatedPair SumBlockPlainly(const Terms& terms,
+                                             std::int64_t count) {
+  HWY_ALIGN double first_lanes[PlainLanes::kStored];
+  HWY_ALIGN double second_lanes[PlainLanes::kStored];
+  SumLanes<PlainLanes, PlainLanes>(terms, 0, count, first_lanes, second_lanes);
+  return {PlainLanes::Reduce(first_lanes), PlainLanes::Reduce(second_lanes)};
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace groupnorm
+HWY_AFTER_NAMESPACE();
+
+#endif  // GROUPNORM_KERNELS_LANE_SUMS_INL_H_

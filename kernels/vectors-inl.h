@@ -1,0 +1,213 @@
+// Vectors of the target that is being compiled, and the few operations on them
+// that Highway lacks or rounds otherwise than the kernels promise.
+
+// Highway's guard: the header is read once for every target.
+#if defined(GROUPNORM_KERNELS_VECTORS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GROUPNORM_KERNELS_VECTORS_INL_H_
+#undef GROUPNORM_KERNELS_VECTORS_INL_H_
+#else
+#define GROUPNORM_KERNELS_VECTORS_INL_H_
+#endif
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "hwy/highway.h"
+#include "tensor/element.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace groupnorm {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Doubles = hn::ScalableTag<double>;
+using Singles = hn::ScalableTag<float>;
+using DoubleVector = hn::Vec<Doubles>;
+using SingleVector = hn::Vec<Singles>;
+
+inline constexpr std::int64_t kDoubles = hn::MaxLanes(Doubles());
+inline constexpr std::int64_t kSingles = hn::MaxLanes(Singles());
+
+/// a * b + c, rounded once. Highway's own is not fused in its scalar target.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V MulAdd(D d, V a, V b, V c) {
+#if HWY_TARGET == HWY_SCALAR
+  return hn::Set(d, std::fma(hn::GetLane(a), hn::GetLane(b), hn::GetLane(c)));
+#else
+  static_cast<void>(d);
+  return hn::MulAdd(a, b, c);
+#endif
+}
+
+/// Vectors that hold elements of type T as they are in memory.
+template <typename T>
+struct Storage {
+  using Lane = T;
+};
+template <>
+struct Storage<Float16> {
+  using Lane = hwy::float16_t;
+};
+template <>
+struct Storage<Bfloat16> {
+  using Lane = hwy::bfloat16_t;
+};
+template <class D, typename T>
+using ElementsOf = hn::Rebind<typename Storage<T>::Lane, D>;
+
+/// The elements at `p`, as many as `d` has lanes, made float or double: exact.
+template <class D, typename T>
+HWY_INLINE hn::Vec<D> LoadAs(D d, const T* p) {
+#if HWY_TARGET == HWY_SCALAR
+  // Highway's own makes finite numbers of float16's infinities.
+  return hn::Set(d, static_cast<hn::TFromD<D>>(ToDouble(*p)));
+#else
+  if constexpr (std::is_same_v<hn::TFromD<D>, T>) {
+    return hn::LoadU(d, p);
+  } else if constexpr (std::is_same_v<T, float>) {
+    return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), p));
+  } else if constexpr (std::is_same_v<hn::TFromD<D>, double>) {
+    return hn::PromoteTo(d, LoadAs(hn::Rebind<float, D>(), p));
+  } else {
+    const ElementsOf<D, T> elements;
+    return hn::PromoteTo(
+        d, hn::LoadU(elements,
+                     reinterpret_cast<const typename Storage<T>::Lane*>(p)));
+  }
+#endif
+}
+
+/// The first `count` elements at `p`, fewer than `d` has lanes, then zeros.
+/// Touches no others.
+template <class D, typename T>
+HWY_INLINE hn::Vec<D> LoadFirstAs(D d, const T* p, std::int64_t count) {
+  const auto n = static_cast<std::size_t>(count);
+#if HWY_TARGET <= HWY_AVX3
+  constexpr bool kMaskedLoads = true;
+#elif HWY_TARGET == HWY_AVX2
+  constexpr bool kMaskedLoads = sizeof(T) >= sizeof(float);
+#else
+  constexpr bool kMaskedLoads = false;
+#endif
+  if constexpr (kMaskedLoads && sizeof(T) >= sizeof(float)) {
+    const hn::Rebind<T, D> elements;
+    const auto v = hn::MaskedLoad(hn::FirstN(elements, n), elements, p);
+    if constexpr (std::is_same_v<hn::TFromD<D>, T>) {
+      return v;
+    } else {
+      return hn::PromoteTo(d, v);
+    }
+  } else {
+    T copy[hn::MaxLanes(d)] = {};
+    std::memcpy(copy, p, n * sizeof(T));
+    return LoadAs(d, copy);
+  }
+}
+
+/// LoadAs where `count` is the number of lanes, else LoadFirstAs.
+template <class D, typename T>
+HWY_INLINE hn::Vec<D> LoadUpTo(D d, const T* p, std::int64_t count) {
+  return count < static_cast<std::int64_t>(hn::MaxLanes(d))
+             ? LoadFirstAs(d, p, count)
+             : LoadAs(d, p);
+}
+
+/// float32 values rounded to bfloat16, to nearest even, each in the upper half
+/// of its lane.
+template <class D, class U = hn::RebindToUnsigned<D>>
+HWY_INLINE hn::Vec<U> ToUpperBfloat16(D d, hn::Vec<D> v) {
+  const U u;
+  const auto bits = hn::BitCast(u, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u, 1));
+  const auto rounded = hn::Add(hn::Add(bits, hn::Set(u, 0x7FFF)), odd);
+  // Rounding must not carry the payload of a NaN out of it.
+  const auto quiet = hn::Or(bits, hn::Set(u, 0x00400000));
+  static_cast<void>(d);
+  return hn::IfThenElse(hn::RebindMask(u, hn::IsNaN(v)), quiet, rounded);
+}
+
+/// Rounds each value once, to nearest even, to T.
+template <typename T, class D>
+HWY_INLINE hn::Vec<ElementsOf<D, T>> ToElements(D d, hn::Vec<D> v) {
+  const ElementsOf<D, T> elements;
+  if constexpr (std::is_same_v<hn::TFromD<D>, T>) {
+    return v;
+  } else if constexpr (std::is_same_v<T, float>) {
+#if HWY_TARGET == HWY_SCALAR
+    // Highway's own makes finite numbers of infinities.
+    return hn::Set(elements, static_cast<float>(hn::GetLane(v)));
+#else
+    return hn::DemoteTo(elements, v);
+  } else if constexpr (std::is_same_v<T, Float16> &&
+                       std::is_same_v<hn::TFromD<D>, float>) {
+    return hn::DemoteTo(elements, v);
+  } else if constexpr (std::is_same_v<T, Bfloat16> &&
+                       std::is_same_v<hn::TFromD<D>, float>) {
+    const hn::RebindToSigned<D> signed_lanes;
+    const auto upper = hn::ShiftRight<16>(ToUpperBfloat16(d, v));
+    return hn::BitCast(elements,
+                       hn::DemoteTo(hn::Rebind<std::uint16_t, D>(),
+                                    hn::BitCast(signed_lanes, upper)));
+#endif
+  } else {
+    // From double, not by way of float, which would round twice.
+    HWY_ALIGN hn::TFromD<D> values[hn::MaxLanes(d)];
+    hn::Store(v, d, values);
+    std::uint16_t bits[hn::MaxLanes(d)];
+    for (std::size_t i = 0; i < hn::MaxLanes(d); ++i) {
+      bits[i] = FromDouble<T>(values[i]).bits;
+    }
+    const hn::Rebind<std::uint16_t, D> bit_lanes;
+    return hn::BitCast(elements, hn::LoadU(bit_lanes, bits));
+  }
+}
+
+/// Stores vectors of elements.
+template <class D, typename T>
+HWY_INLINE void StoreAs(D d, hn::Vec<D> v, T* p) {
+  hn::StoreU(ToElements<T>(d, v), ElementsOf<D, T>(),
+             reinterpret_cast<typename Storage<T>::Lane*>(p));
+}
+
+/// Likewise, past the caches; `p` must be aligned to the vector of elements.
+template <class D, typename T>
+HWY_INLINE void StreamAs(D d, hn::Vec<D> v, T* p) {
+  hn::Stream(ToElements<T>(d, v), ElementsOf<D, T>(),
+             reinterpret_cast<typename Storage<T>::Lane*>(p));
+}
+
+/// The same of the first `count` values, fewer than there are lanes. Touches no
+/// other elements, which another thread may be writing.
+template <class D, typename T>
+HWY_INLINE void StoreFirstAs(D d, hn::Vec<D> v, T* p, std::int64_t count) {
+  const auto n = static_cast<std::size_t>(count);
+#if HWY_TARGET <= HWY_AVX2
+  if constexpr (std::is_same_v<hn::TFromD<D>, T>) {
+    hn::BlendedStore(v, hn::FirstN(d, n), d, p);
+    return;
+  }
+#endif
+  T copy[hn::MaxLanes(d)];
+  StoreAs(d, v, copy);
+  std::memcpy(p, copy, n * sizeof(T));
+}
+
+/// StoreAs where `count` is the number of lanes, else StoreFirstAs.
+template <class D, typename T>
+HWY_INLINE void StoreUpTo(D d, hn::Vec<D> v, T* p, std::int64_t count) {
+  if (count < static_cast<std::int64_t>(hn::MaxLanes(d))) {
+    StoreFirstAs(d, v, p, count);
+  } else {
+    StoreAs(d, v, p);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace groupnorm
+HWY_AFTER_NAMESPACE();
+
+#endif  // GROUPNORM_KERNELS_VECTORS_INL_H_
