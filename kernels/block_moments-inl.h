@@ -99,42 +99,56 @@ struct RunDeviations {
   }
 };
 
+/// The sums of a first pass over a run of at most kBlockElements values. Narrow
+/// element types are summed as they are, the squares of float64 about the first
+/// value (they would not be exact otherwise).
+template <typename T>
+CompensatedPair FirstSums(const T* x, std::int64_t count, Pivot& pivot) {
+  pivot = Pivot();
+  if constexpr (std::is_same_v<T, double>) {
+    pivot.pivot = x[0];
+    const RunDeviations<T> terms = {x, pivot};
+    return SumRun<ValueLanes<T>, PlainLanes>(terms, count);
+  } else {
+    const RunValues<T> terms = {x};
+    return SumBlockPlainly(terms, count);
+  }
+}
+
+/// The moments of `num_runs` runs of `count` consecutive values, each `spacing`
+/// elements after the one before, from the sums of a first pass about `pivots`.
+///
+/// Where a second pass is needed it takes the mean rounded to T as the pivot:
+/// equal values then differ from it by exactly 0, and others so that the
+/// cancellation in M2 loses less than two bits.
+template <typename T>
+void MomentsOfRuns(const T* x, std::int64_t count, std::int64_t spacing,
+                   std::int64_t num_runs, Pivot* pivots, CompensatedPair* sums,
+                   Moments* moments) {
+  MomentsFromSums(count, pivots, sums, num_runs, moments);
+  for (std::int64_t run = 0; run < num_runs; ++run) {
+    if (!NeedsSecondPass<T>(moments[run], count, pivots[run])) continue;
+    pivots[run] = PivotOfMean<T>(moments[run].mean);
+    const RunDeviations<T> terms = {x + run * spacing, pivots[run]};
+    sums[run] = SumRun<ValueLanes<T>, PlainLanes>(terms, count);
+    MomentsFromSums(count, pivots + run, sums + run, 1, moments + run);
+  }
+}
+
 /// Runs that RunMoments takes at once.
 inline constexpr std::int64_t kMaxRuns = 8;
 
 /// The moments of `num_runs` runs of `count` consecutive values, each `spacing`
 /// elements after the one before.
-///
-/// Narrow element types are summed as they are, the squares of float64 about
-/// the first value (they would not be exact otherwise). The second pass takes
-/// the mean rounded to T as the pivot: equal values then differ from it by
-/// exactly 0, and others so that the cancellation in M2 loses less than two
-/// bits.
 template <typename T>
 void RunMoments(const T* x, std::int64_t count, std::int64_t spacing,
                 std::int64_t num_runs, Moments* moments) {
   Pivot pivots[kMaxRuns];
   CompensatedPair sums[kMaxRuns];
-  const auto sum_about = [&](std::int64_t run) {
-    const RunDeviations<T> terms = {x + run * spacing, pivots[run]};
-    sums[run] = SumRun<ValueLanes<T>, PlainLanes>(terms, count);
-  };
   for (std::int64_t run = 0; run < num_runs; ++run) {
-    if constexpr (std::is_same_v<T, double>) {
-      pivots[run].pivot = x[run * spacing];
-      sum_about(run);
-    } else {
-      const RunValues<T> terms = {x + run * spacing};
-      sums[run] = SumBlockPlainly(terms, count);
-    }
+    sums[run] = FirstSums(x + run * spacing, count, pivots[run]);
   }
-  MomentsFromSums(count, pivots, sums, num_runs, moments);
-  for (std::int64_t run = 0; run < num_runs; ++run) {
-    if (!NeedsSecondPass<T>(moments[run], count, pivots[run])) continue;
-    pivots[run] = PivotOfMean<T>(moments[run].mean);
-    sum_about(run);
-    MomentsFromSums(count, pivots + run, sums + run, 1, moments + run);
-  }
+  MomentsOfRuns(x, count, spacing, num_runs, pivots, sums, moments);
 }
 
 /// RunValues of the columns of a matrix.

@@ -15,9 +15,11 @@
 #include "kernels/block_moments-inl.h"
 #include "kernels/blocks.h"
 #include "kernels/forward_plan.h"
+#include "kernels/group_moments-inl.h"
 #include "kernels/group_norm.h"
 #include "kernels/moments.h"
 #include "kernels/normalize-inl.h"
+#include "kernels/normalize_overlapped-inl.h"
 #include "kernels/partition.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -108,35 +110,52 @@ class ForwardComputation final : public Computation {
   }
 
   // Channels first. The statistics of several small groups are computed at
-  // once.
+  // once, and where it can be while the output of those before them is.
   void WholeGroups(std::int64_t begin, std::int64_t end) {
-    constexpr std::int64_t kCachedElements = 8192;
-    const std::int64_t values = blocks_.geometry().values_per_group();
-    const std::int64_t batch =
-        std::clamp<std::int64_t>(kCachedElements / values, 1, kMaxRuns);
-    for (std::int64_t i = begin; i < end; i += batch) {
-      const std::int64_t groups = std::min(batch, end - i);
-      Moments moments[kMaxRuns];
-      if (problem_.statistics_given) {
-        // Not needed.
-      } else if (blocks_.per_panel() == 1) {
-        RunMoments(input_ + i * values, values, values, groups, moments);
-      } else {
-        PanelMoments(blocks_, input_, PanelOf(i), moments);
-      }
+    const std::int64_t batch = GroupMoments<T>::GroupsAtOnce(blocks_);
+    GroupMoments<T> moments(blocks_, input_);
+    for (std::int64_t first = begin; first < end; first += batch) {
+      const std::int64_t groups = std::min(batch, end - first);
       Normalizer normalizers[kMaxRuns];
-      StoreNormalizers(i, groups, moments, normalizers);
-      Traffic traffic;
-      if (i + groups < end && plan_.exceeds_second_level()) {
-        traffic.fetch_ahead = groups * values;
+      if (problem_.statistics_given) {
+        StoreNormalizers(first, groups, nullptr, normalizers);
+      } else {
+        StoreNormalizers(first, groups, moments.Of(first, groups), normalizers);
       }
-      for (std::int64_t g = 0; g < groups; ++g) {
-        const Panel panel = PanelOf(i + g);
+      for (std::int64_t g = first; g < first + groups; ++g) {
         for (std::int64_t b = 0; b < blocks_.per_panel(); ++b) {
-          Output(panel, b, normalizers + g, traffic);
+          OutputOfGroup(
+              g, b, normalizers[g - first],
+              !problem_.statistics_given && g + batch < end ? g + batch : -1,
+              moments);
         }
       }
     }
+  }
+
+  // `next` is a group whose moments will be needed, or -1.
+  void OutputOfGroup(std::int64_t group, std::int64_t index,
+                     const Normalizer& normalizer, std::int64_t next,
+                     GroupMoments<T>& moments) {
+    if constexpr (kCanOverlap && !std::is_same_v<T, double>) {
+      if (next >= 0 && blocks_.geometry().spatial >= kMinOverlapped) {
+        RowwiseSums<T> sums = moments.Rowwise(next, index);
+        if (normalizer.in_single) {
+          const Block block = blocks_.OfPanel(PanelOf(group), index);
+          NormalizeRunAndSum(input_ + block.offset, output_ + block.offset,
+                             block.width, blocks_.geometry().spatial,
+                             block.position, normalizer.statistics,
+                             {operands_.weight + block.channel,
+                              operands_.bias + block.channel},
+                             {.stream = plan_.exceeds_caches()}, sums);
+        } else {
+          Output(PanelOf(group), index, &normalizer, {});
+        }
+        moments.Add(next, index, {}, sums.Finish());
+        return;
+      }
+    }
+    Output(PanelOf(group), index, &normalizer, {});
   }
 
   void StoreMoments(const Panel& panel, std::int64_t index) {

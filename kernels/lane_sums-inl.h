@@ -118,9 +118,9 @@ class CompensatedLanes {
   DoubleVector error_;
 };
 
-/// Adds values lane by lane, and stores the lanes. `terms.Add(i, first,
-/// second)` adds those from value i on, a vector of them, and
-/// `terms.AddFirst(i, count, first, second)` the first `count` alone.
+/// Adds the values of a segment lane by lane, and stores the lanes.
+/// `terms.Add(i, first, second)` adds those from value i on, a vector of them,
+/// and `terms.AddFirst(i, count, first, second)` the first `count` alone.
 template <class First, class Second, class Terms>
 HWY_INLINE void SumLanes(const Terms& terms, std::int64_t begin,
                          std::int64_t end, double* first_lanes,
@@ -133,32 +133,12 @@ HWY_INLINE void SumLanes(const Terms& terms, std::int64_t begin,
     First first0, first1, first2, first3;
     Second second0, second1, second2, second3;
     std::int64_t i = begin + lane;
-    const auto add_rows = [&](std::int64_t rows_end, First& f0, First& f1,
-                              First& f2, First& f3, Second& s0, Second& s1,
-                              Second& s2, Second& s3) HWY_ATTR {
-      for (; i + kWidth <= rows_end; i += kLanes) {
-        terms.Add(i, f0, s0);
-        terms.Add(i + kDoubles, f1, s1);
-        terms.Add(i + 2 * kDoubles, f2, s2);
-        terms.Add(i + 3 * kDoubles, f3, s3);
-      }
-    };
-    // The same for all lanes, whatever the target.
-    while (end - (i - lane) > kSegment) {
-      First f0, f1, f2, f3;
-      Second s0, s1, s2, s3;
-      add_rows(i + kSegment, f0, f1, f2, f3, s0, s1, s2, s3);
-      first0.Add(f0.sum());
-      first1.Add(f1.sum());
-      first2.Add(f2.sum());
-      first3.Add(f3.sum());
-      second0.Add(s0.sum());
-      second1.Add(s1.sum());
-      second2.Add(s2.sum());
-      second3.Add(s3.sum());
+    for (; i + kWidth <= end; i += kLanes) {
+      terms.Add(i, first0, second0);
+      terms.Add(i + kDoubles, first1, second1);
+      terms.Add(i + 2 * kDoubles, first2, second2);
+      terms.Add(i + 3 * kDoubles, first3, second3);
     }
-    add_rows(end, first0, first1, first2, first3, second0, second1, second2,
-             second3);
     const auto add_rest = [&](std::int64_t at, First& first, Second& second)
                               HWY_ATTR {
                                 if (end - at >= kDoubles) {
@@ -197,16 +177,55 @@ HWY_NOINLINE CompensatedPair SumRun(const Terms& terms, std::int64_t count) {
   return total;
 }
 
-/// Sums a block, at most kBlockElements consecutive values, without keeping
-/// rounding errors: each lane adds its sum of every segment to its total. A
-/// fifth faster than SumRun.
+/// The lanes of two sums over a block of at most kBlockElements values, without
+/// their rounding errors: each lane adds up its sums of the segments. A fifth
+/// faster than SumRun.
+class PlainSums {
+ public:
+  template <class Terms>
+  HWY_INLINE void AddSegment(const Terms& terms, std::int64_t begin,
+                             std::int64_t end) {
+    HWY_ALIGN double first[kLanes];
+    HWY_ALIGN double second[kLanes];
+    SumLanes<PlainLanes, PlainLanes>(terms, begin, end, first, second);
+    AddLanes(first, second);
+  }
+
+  /// Adds the lanes of a segment.
+  HWY_INLINE void AddLanes(const double* first, const double* second) {
+    const Doubles d;
+    for (std::int64_t i = 0; i < kLanes; i += kDoubles) {
+      auto sum = hn::Load(d, first + i);
+      auto other = hn::Load(d, second + i);
+      if (!empty_) {
+        sum = hn::Add(hn::Load(d, first_ + i), sum);
+        other = hn::Add(hn::Load(d, second_ + i), other);
+      }
+      hn::Store(sum, d, first_ + i);
+      hn::Store(other, d, second_ + i);
+    }
+    empty_ = false;
+  }
+
+  /// The sums of all segments; no more can be added.
+  CompensatedPair Reduce() {
+    return {PlainLanes::Reduce(first_), PlainLanes::Reduce(second_)};
+  }
+
+ private:
+  bool empty_ = true;
+  HWY_ALIGN double first_[kLanes];
+  HWY_ALIGN double second_[kLanes];
+};
+
 template <class Terms>
 HWY_NOINLINE CompensatedPair SumBlockPlainly(const Terms& terms,
                                              std::int64_t count) {
-  HWY_ALIGN double first_lanes[PlainLanes::kStored];
-  HWY_ALIGN double second_lanes[PlainLanes::kStored];
-  SumLanes<PlainLanes, PlainLanes>(terms, 0, count, first_lanes, second_lanes);
-  return {PlainLanes::Reduce(first_lanes), PlainLanes::Reduce(second_lanes)};
+  PlainSums sums;
+  for (std::int64_t begin = 0; begin < count; begin += kSegment) {
+    sums.AddSegment(terms, begin, std::min(count, begin + kSegment));
+  }
+  return sums.Reduce();
 }
 
 }  // namespace HWY_NAMESPACE
