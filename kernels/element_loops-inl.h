@@ -47,6 +47,12 @@ HWY_INLINE std::int64_t ElementsToLine(const T* p) {
          static_cast<std::int64_t>(sizeof(T));
 }
 
+template <class D, typename T, class Map>
+HWY_INLINE void StoreMapped(D d, const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
+                            std::int64_t i, const Map& map) {
+  StoreAs(d, map(LoadAs(d, x + i), i), y + i);
+}
+
 /// Computes `count` consecutive elements of `y` from those of `x`:
 /// `map(vector, i)` gives those from element i on. Some are computed twice.
 template <class D, typename T, class Map>
@@ -60,39 +66,28 @@ HWY_INLINE void MapRun(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
     StoreFirstAs(d, map(LoadFirstAs(d, x, count), 0), y, count);
     return;
   }
-  const auto store = [&](std::int64_t i) HWY_ATTR {
-    StoreAs(d, map(LoadAs(d, x + i), i), y + i);
-  };
   std::int64_t i = 0;
-  if (traffic.stream && count >= 2 * kStep) {
-    const auto stream = [&](std::int64_t at) HWY_ATTR {
-      StreamAs(d, map(LoadAs(d, x + at), at), y + at);
-    };
-    const std::int64_t head = ElementsToLine(y);
-    for (; i < head; i += kVector) store(i);
-    i = head;
-    for (; i + kStep <= count; i += kStep) {
-      if (traffic.fetch_ahead != 0) {
-        FetchLines(x + i + traffic.fetch_ahead, kStep * sizeof(T));
-      }
-      stream(i);
-      stream(i + kVector);
-      stream(i + 2 * kVector);
-      stream(i + 3 * kVector);
+  if (traffic.stream && (count >= kStep || ElementsToLine(y) == 0)) {
+    // An ordinary store that misses the caches holds up all stores after it, so
+    // there are as few as can be.
+    i = ElementsToLine(y);
+    if (i > 0) StoreMapped(d, x, y, 0, map);
+    for (; i + kVector <= count; i += kVector) {
+      StreamAs(d, map(LoadAs(d, x + i), i), y + i);
     }
   } else {
     for (; i + kStep <= count; i += kStep) {
       if (traffic.fetch_ahead != 0) {
         FetchLines(x + i + traffic.fetch_ahead, kStep * sizeof(T));
       }
-      store(i);
-      store(i + kVector);
-      store(i + 2 * kVector);
-      store(i + 3 * kVector);
+      StoreMapped(d, x, y, i, map);
+      StoreMapped(d, x, y, i + kVector, map);
+      StoreMapped(d, x, y, i + 2 * kVector, map);
+      StoreMapped(d, x, y, i + 3 * kVector, map);
     }
+    for (; i + kVector <= count; i += kVector) StoreMapped(d, x, y, i, map);
   }
-  for (; i + kVector <= count; i += kVector) store(i);
-  if (i < count) store(count - kVector);
+  if (i < count) StoreMapped(d, x, y, count - kVector, map);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -98,6 +98,17 @@ class RowwiseSums {
   HWY_ALIGN double second_[kLanes];
 };
 
+/// Fetches what a row far enough ahead to hide the latency of memory needs.
+template <typename T>
+HWY_INLINE void FetchAhead(const T* row) {
+  constexpr std::int64_t kAheadBytes = 4096;
+  const auto* line = reinterpret_cast<const char*>(row) + kAheadBytes;
+  __builtin_prefetch(line, 0, 3);
+  if constexpr (sizeof(T) * kLanes > kCacheLine) {
+    __builtin_prefetch(line + kCacheLine, 0, 3);
+  }
+}
+
 /// The coefficients of one channel, as SingleAffine has them.
 struct SingleCoefficients {
   float scale_hi;
@@ -134,6 +145,10 @@ HWY_NOINLINE void NormalizeAndSum(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
     second3 = hn::Load(d, second + 24);
   }
   for (std::int64_t i = 0; i < rows * kLanes; i += kLanes) {
+    if constexpr (kStream) {
+      FetchAhead(next + i);
+      FetchAhead(x + i);
+    }
     const auto v0 = LoadAs(d, next + i);
     first0 = hn::Add(first0, v0);
     second0 = MulAdd(d, v0, v0, second0);
@@ -193,7 +208,7 @@ HWY_NOINLINE void NormalizeRunAndSum(
     std::int64_t done = 0;
     if (traffic.stream && end >= kMinOverlapped) {
       done = ElementsToLine(y);
-      MapRun<Singles>(x, y, done, {}, affine.OfColumn(channel));
+      if (done > 0) MapRun<Singles>(x, y, done, {}, affine.OfColumn(channel));
     }
     while (end - done >= kLanes && next.rows_left() > 0) {
       const std::int64_t rows =
