@@ -154,28 +154,34 @@ void RunMoments(const T* x, std::int64_t count, std::int64_t spacing,
 /// RunValues of the columns of a matrix.
 template <typename T>
 struct ColumnValues {
-  RunValues<T> values;
+  using Element = T;
+  static constexpr bool kHasGradients = false;
+
+  const T* x;
 
   template <class First, class Second>
   HWY_INLINE void Add(std::int64_t i, std::int64_t /*column*/, First& first,
                       Second& second) const {
-    values.Add(i, first, second);
+    RunValues<T>{x}.Add(i, first, second);
   }
 
   template <class First, class Second>
   HWY_INLINE void AddFirst(std::int64_t i, std::int64_t /*column*/,
                            std::int64_t count, First& first,
                            Second& second) const {
-    values.AddFirst(i, count, first, second);
+    RunValues<T>{x}.AddFirst(i, count, first, second);
   }
 };
 
 /// RunDeviations of the columns of a matrix, each about a pivot of its own.
 template <typename T>
 struct ColumnDeviations {
+  using Element = T;
+  static constexpr bool kHasGradients = false;
+
   const T* x;
-  double base[kColumnCapacity];
-  double pivot[kColumnCapacity];
+  const double* base;
+  const double* pivot;
 
   template <class First, class Second>
   HWY_INLINE void Add(std::int64_t i, std::int64_t column, First& first,
@@ -214,18 +220,19 @@ HWY_NOINLINE void SumTile(const T* x, const Block& tile,
     const Columns columns = ColumnsOf(tile, column);
     ColumnTotals totals;
     if (pivots == nullptr) {
-      const ColumnValues<T> terms = {{x}};
+      const ColumnValues<T> terms = {x};
       SumColumns<PlainLanes, PlainLanes>(terms, columns, totals);
     } else {
-      ColumnDeviations<T> terms;
-      terms.x = x;
+      double base[kColumnCapacity];
+      double about[kColumnCapacity];
       for (std::int64_t c = 0; c < columns.width; ++c) {
         const Pivot& pivot = pivots[(column + c) / group_size];
-        terms.base[c] = pivot.base;
-        terms.pivot[c] = pivot.pivot;
+        base[c] = pivot.base;
+        about[c] = pivot.pivot;
       }
-      Fold(columns, terms.base);
-      Fold(columns, terms.pivot);
+      Fold(columns, base);
+      Fold(columns, about);
+      const ColumnDeviations<T> terms = {x, base, about};
       SumColumns<ValueLanes<T>, PlainLanes>(terms, columns, totals);
     }
     std::int64_t group = column / group_size;

@@ -76,6 +76,9 @@ struct RunProducts {
 /// The same of the columns of a matrix, each with a mean of its own.
 template <typename T>
 struct ColumnProducts {
+  using Element = T;
+  static constexpr bool kHasGradients = true;
+
   const T* x;
   const T* dy;
   const double* mean;

@@ -53,6 +53,41 @@ inline Columns ColumnsOf(const Block& block, std::int64_t column) {
   return columns;
 }
 
+/// Fetches the rows that will be worked on soon, while kRows are worked on side
+/// by side, a vector of kVector columns at a time: the processor by itself does
+/// not keep up with several rows at once.
+template <typename T, std::int64_t kVector, std::int64_t kRows>
+class RowsAhead {
+ public:
+  RowsAhead(std::int64_t width, std::int64_t stride)
+      : distance_((1 + (kBytes - 1) / (width * kRows * kElementBytes)) * kRows *
+                  stride),
+        stride_(stride) {}
+
+  /// To be called for each vector of columns. `x` is the beginning of the first
+  /// of the rows. Each line is fetched once: some rows with this vector, the
+  /// others with the next.
+  HWY_INLINE void Fetch(const T* x, std::int64_t column) const {
+    constexpr std::int64_t kVectors =
+        std::clamp<std::int64_t>(64 / kElementBytes / kVector, 1, kRows);
+    constexpr std::int64_t kFetched = kRows / kVectors;
+    const T* p = x + distance_ + column +
+                 column / kVector % kVectors * (kFetched * stride_);
+#pragma GCC unroll 8
+    for (std::int64_t row = 0; row < kFetched; ++row) {
+      // To the second level: the first is full of what is being worked on.
+      __builtin_prefetch(p + row * stride_, 0, 2);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kBytes = 8192;
+  static constexpr auto kElementBytes = static_cast<std::int64_t>(sizeof(T));
+
+  std::int64_t distance_;
+  std::int64_t stride_;
+};
+
 /// Columns beside one another after folding, and those that whole vectors may
 /// reach beyond them.
 inline constexpr std::int64_t kColumnCapacity =
@@ -102,49 +137,84 @@ HWY_INLINE void AddCompensated(DoubleVector value, DoubleVector value_error,
              errors);
 }
 
-/// Adds `rows` rows, at most kLaneSteps, of `width` columns to the totals.
-/// `terms.Add(i, column, first, second)` adds the elements from index i of the
-/// tensor on, and `terms.AddFirst(i, column, count, first, second)` the first
-/// `count` of them alone.
+/// Adds `kRows` rows of `width` columns, the first of which begins at index i
+/// of the tensor, to plain sums (from 0 where `kFirst`). Rows are walked side
+/// by side from left to right: memory is read as it lies, and the sums, which
+/// stay in the first-level cache, are loaded and stored once for all of the
+/// rows. `terms.Add(i, column, first, second)` adds the elements from index i
+/// of the tensor on, and `terms.AddFirst(i, column, count, first, second)` the
+/// first `count` of them alone.
+template <std::int64_t kRows, bool kFirst, class First, class Second,
+          class Terms>
+HWY_NOINLINE void AddRowsSideBySide(const Terms terms, std::int64_t i,
+                                    std::int64_t width, std::int64_t stride,
+                                    ColumnTotals& sums) {
+  const RowsAhead<typename Terms::Element, kDoubles, kRows> ahead(width,
+                                                                  stride);
+  const auto load_first = [&](std::int64_t c) HWY_ATTR {
+    return kFirst ? First() : First(sums.first + c, sums.first_error + c);
+  };
+  const auto load_second = [&](std::int64_t c) HWY_ATTR {
+    return kFirst ? Second() : Second(sums.second + c, sums.second_error + c);
+  };
+  std::int64_t c = 0;
+  for (; c + kDoubles <= width; c += kDoubles) {
+    First first = load_first(c);
+    Second second = load_second(c);
+    if constexpr (kRows > 1) {
+      ahead.Fetch(terms.x + i, c);
+      if constexpr (Terms::kHasGradients) ahead.Fetch(terms.dy + i, c);
+    }
+#pragma GCC unroll 8
+    for (std::int64_t row = 0; row < kRows; ++row) {
+      terms.Add(i + row * stride + c, c, first, second);
+    }
+    first.Save(sums.first + c, sums.first_error + c);
+    second.Save(sums.second + c, sums.second_error + c);
+  }
+  if (c < width) {
+    First first = load_first(c);
+    Second second = load_second(c);
+    for (std::int64_t row = 0; row < kRows; ++row) {
+      terms.AddFirst(i + row * stride + c, c, width - c, first, second);
+    }
+    first.Save(sums.first + c, sums.first_error + c);
+    second.Save(sums.second + c, sums.second_error + c);
+  }
+}
+
+/// Adds `rows` rows, at most kLaneSteps, to the totals.
 template <class First, class Second, class Terms>
 HWY_INLINE void AddRows(const Terms& terms, std::int64_t offset,
                         std::int64_t rows, std::int64_t width,
-                        std::int64_t stride, ColumnTotals& totals) {
-  const auto store = [&](std::int64_t column, const First& first,
-                         const Second& second) HWY_ATTR {
-    AddCompensated(first.sum(), first.error(), totals.first + column,
-                   totals.first_error + column);
-    AddCompensated(second.sum(), second.error(), totals.second + column,
-                   totals.second_error + column);
-  };
-  std::int64_t column = 0;
-  for (; column + 4 * kDoubles <= width; column += 4 * kDoubles) {
-    First first0, first1, first2, first3;
-    Second second0, second1, second2, second3;
-    std::int64_t i = offset + column;
-    for (std::int64_t row = 0; row < rows; ++row, i += stride) {
-      terms.Add(i, column, first0, second0);
-      terms.Add(i + kDoubles, column + kDoubles, first1, second1);
-      terms.Add(i + 2 * kDoubles, column + 2 * kDoubles, first2, second2);
-      terms.Add(i + 3 * kDoubles, column + 3 * kDoubles, first3, second3);
-    }
-    store(column, first0, second0);
-    store(column + kDoubles, first1, second1);
-    store(column + 2 * kDoubles, first2, second2);
-    store(column + 3 * kDoubles, first3, second3);
+                        std::int64_t stride, ColumnTotals& sums,
+                        ColumnTotals& totals) {
+  constexpr std::int64_t kRows = 8;
+  std::int64_t row = 0;
+  if (rows >= kRows) {
+    AddRowsSideBySide<kRows, true, First, Second>(terms, offset, width, stride,
+                                                  sums);
+    row = kRows;
+  } else {
+    AddRowsSideBySide<1, true, First, Second>(terms, offset, width, stride,
+                                              sums);
+    row = 1;
   }
-  for (; column < width; column += kDoubles) {
-    First first;
-    Second second;
-    std::int64_t i = offset + column;
-    for (std::int64_t row = 0; row < rows; ++row, i += stride) {
-      if (width - column >= kDoubles) {
-        terms.Add(i, column, first, second);
-      } else {
-        terms.AddFirst(i, column, width - column, first, second);
-      }
-    }
-    store(column, first, second);
+  for (; row + kRows <= rows; row += kRows) {
+    AddRowsSideBySide<kRows, false, First, Second>(terms, offset + row * stride,
+                                                   width, stride, sums);
+  }
+  for (; row < rows; ++row) {
+    AddRowsSideBySide<1, false, First, Second>(terms, offset + row * stride,
+                                               width, stride, sums);
+  }
+  for (std::int64_t c = 0; c < width; c += kDoubles) {
+    const First first(sums.first + c, sums.first_error + c);
+    const Second second(sums.second + c, sums.second_error + c);
+    AddCompensated(first.sum(), first.error(), totals.first + c,
+                   totals.first_error + c);
+    AddCompensated(second.sum(), second.error(), totals.second + c,
+                   totals.second_error + c);
   }
 }
 
@@ -159,15 +229,16 @@ HWY_NOINLINE void SumColumns(const Terms& terms, const Columns& columns,
        {totals.first, totals.first_error, totals.second, totals.second_error}) {
     std::fill_n(sums, width + kDoubles, 0.0);
   }
+  ColumnTotals sums;
   for (std::int64_t row = 0; row < rows; row += kLaneSteps) {
     AddRows<First, Second>(terms, columns.offset + row * stride,
                            std::min(kLaneSteps, rows - row), width, stride,
-                           totals);
+                           sums, totals);
   }
   const std::int64_t rest = columns.rows % columns.fold;
   if (rest > 0) {
     AddRows<First, Second>(terms, columns.offset + rows * stride, 1,
-                           rest * columns.width, stride, totals);
+                           rest * columns.width, stride, sums, totals);
   }
   for (std::int64_t half = columns.fold / 2; half > 0; half /= 2) {
     const std::int64_t n = half * columns.width;

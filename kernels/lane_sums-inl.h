@@ -39,6 +39,14 @@ class PlainLanes {
  public:
   HWY_INLINE PlainLanes() : sum_(hn::Zero(Doubles())) {}
 
+  /// What Save() stored.
+  HWY_INLINE PlainLanes(const double* sums, const double* /*errors*/)
+      : sum_(hn::LoadU(Doubles(), sums)) {}
+
+  HWY_INLINE void Save(double* sums, double* /*errors*/) const {
+    hn::StoreU(sum_, Doubles(), sums);
+  }
+
   HWY_INLINE void Add(DoubleVector value) { sum_ = hn::Add(sum_, value); }
 
   HWY_INLINE void AddProduct(DoubleVector a, DoubleVector b) {
@@ -82,6 +90,16 @@ class CompensatedLanes {
  public:
   HWY_INLINE CompensatedLanes()
       : sum_(hn::Zero(Doubles())), error_(hn::Zero(Doubles())) {}
+
+  /// What Save() stored.
+  HWY_INLINE CompensatedLanes(const double* sums, const double* errors)
+      : sum_(hn::LoadU(Doubles(), sums)),
+        error_(hn::LoadU(Doubles(), errors)) {}
+
+  HWY_INLINE void Save(double* sums, double* errors) const {
+    hn::StoreU(sum_, Doubles(), sums);
+    hn::StoreU(error_, Doubles(), errors);
+  }
 
   HWY_INLINE void Add(DoubleVector value) {
     const auto sum = hn::Add(sum_, value);

@@ -93,6 +93,18 @@ struct SingleAffine {
     };
   }
 
+  /// The map of a vector of elements, of the columns from `c` on.
+  HWY_INLINE auto OfVector(std::int64_t c) const {
+    const Singles d;
+    const auto scale = hn::LoadU(d, scale_hi + c);
+    const auto scale_rest = hn::LoadU(d, scale_lo + c);
+    const auto shift = hn::LoadU(d, shift_hi + c);
+    const auto shift_rest = hn::LoadU(d, shift_lo + c);
+    return [=](SingleVector x) HWY_ATTR {
+      return Apply(x, scale, scale_rest, shift, shift_rest);
+    };
+  }
+
   /// The map of a row of elements, from column `begin` on.
   HWY_INLINE auto OfRow(std::int64_t begin) const {
     return [this, begin](SingleVector x, std::int64_t i) HWY_ATTR {
@@ -202,6 +214,16 @@ struct DoubleAffine {
                HWY_ATTR { return Apply(x, m, m_lo, r, w, b); };
   }
 
+  HWY_INLINE auto OfVector(std::int64_t c) const {
+    const Doubles d;
+    const auto m = hn::LoadU(d, mean + c);
+    const auto m_lo = hn::LoadU(d, mean_lo + c);
+    const auto r = hn::LoadU(d, rstd + c);
+    const auto w = hn::LoadU(d, weight + c);
+    const auto b = hn::LoadU(d, bias + c);
+    return [=](DoubleVector x) HWY_ATTR { return Apply(x, m, m_lo, r, w, b); };
+  }
+
   HWY_INLINE auto OfRow(std::int64_t begin) const {
     return [this, begin](DoubleVector x, std::int64_t i) HWY_ATTR {
       const Doubles d;
@@ -259,6 +281,43 @@ HWY_NOINLINE void NormalizeRun(const T* x, T* y, std::int64_t count,
   }
 }
 
+/// The output of rows of `width` columns, kRows of them at a time, so that the
+/// coefficients are loaded once for all. Where `kStream`, every vector of `y`
+/// is aligned, and the last one whole. Returns the rows that it computed.
+template <bool kStream, class Affine, typename T>
+HWY_NOINLINE std::int64_t NormalizeRowsSideBySide(
+    const T* HWY_RESTRICT x, T* HWY_RESTRICT y, std::int64_t rows,
+    std::int64_t width, std::int64_t stride, const Affine& affine) {
+  using D = typename Affine::Lanes;
+  const D d;
+  constexpr auto kVector = static_cast<std::int64_t>(hn::MaxLanes(D()));
+  constexpr std::int64_t kRows = 4;
+  if (width < kVector) return 0;
+  const RowsAhead<T, kVector, kRows> ahead(width, stride);
+  std::int64_t row = 0;
+  for (; row + kRows <= rows; row += kRows) {
+    const auto column = [&](std::int64_t c) HWY_ATTR {
+      const auto map = affine.OfVector(c);
+      ahead.Fetch(x, c);
+#pragma GCC unroll 4
+      for (std::int64_t r = 0; r < kRows; ++r) {
+        const std::int64_t i = r * stride + c;
+        if constexpr (kStream) {
+          StreamAs(d, map(LoadAs(d, x + i)), y + i);
+        } else {
+          StoreAs(d, map(LoadAs(d, x + i)), y + i);
+        }
+      }
+    };
+    std::int64_t c = 0;
+    for (; c + kVector <= width; c += kVector) column(c);
+    if (c < width) column(width - kVector);
+    x += kRows * stride;
+    y += kRows * stride;
+  }
+  return row;
+}
+
 /// The output of the columns from `begin` to `end` of a tile, of whole groups
 /// that `normalizers` belong to.
 template <class Affine, typename T>
@@ -285,8 +344,22 @@ HWY_NOINLINE void NormalizeColumns(const T* x, T* y, const Block& tile,
     }
     affine.FoldColumns(columns);
     const std::int64_t stride = columns.fold * columns.stride;
-    std::int64_t i = columns.offset;
-    for (std::int64_t row = 0; row < columns.rows / columns.fold; ++row) {
+    const std::int64_t rows = columns.rows / columns.fold;
+    const std::int64_t width = columns.folded_width();
+    const bool whole_lines =
+        ElementsToLine(y + columns.offset) == 0 &&
+        width * sizeof(T) % kCacheLine == 0 &&
+        (stride * sizeof(T) % kCacheLine == 0 || rows == 1);
+    std::int64_t row = 0;
+    if (!traffic.stream) {
+      row = NormalizeRowsSideBySide<false>(
+          x + columns.offset, y + columns.offset, rows, width, stride, affine);
+    } else if (whole_lines) {
+      row = NormalizeRowsSideBySide<true>(
+          x + columns.offset, y + columns.offset, rows, width, stride, affine);
+    }
+    std::int64_t i = columns.offset + row * stride;
+    for (; row < rows; ++row) {
       MapRun<D>(x + i, y + i, columns.folded_width(), traffic, affine.OfRow(0));
       i += stride;
     }
