@@ -156,6 +156,80 @@ HWY_INLINE void WritePiece(const GradInputTensors<T>& tensors, std::int64_t i,
               fetch_ahead == 0 ? nullptr : tensors.dy + i + fetch_ahead);
 }
 
+/// Computes `count` consecutive elements of one channel; some twice. Returns
+/// `product`, which becomes NaN in some lane where a result is not finite. Past
+/// the caches if `kStream`; then fetches what lies `fetch_ahead` elements
+/// behind.
+template <class Formula, bool kStream, class D, class Coefficients, typename T>
+HWY_INLINE hn::Vec<D> MapChannel(D d, Coefficients coefficients,
+                                 const T* HWY_RESTRICT x,
+                                 const T* HWY_RESTRICT dy, T* HWY_RESTRICT out,
+                                 std::int64_t count, std::int64_t fetch_ahead,
+                                 hn::Vec<D> product) {
+  constexpr auto kVector = static_cast<std::int64_t>(hn::MaxLanes(D()));
+  constexpr std::int64_t kStep = 4 * kVector;
+  constexpr auto kStepBytes =
+      static_cast<std::int64_t>(static_cast<std::size_t>(kStep) * sizeof(T));
+  const auto zero = hn::Zero(d);
+  if (count < kVector) {
+    const auto v = Formula::Of(d, coefficients, 0, x, dy, LoadFirst{count});
+    StoreFirstAs(d, v, out, count);
+    const auto in_run = hn::FirstN(d, static_cast<std::size_t>(count));
+    return MulAdd(d, hn::IfThenElseZero(in_run, v), zero, product);
+  }
+  std::int64_t i = 0;
+  if constexpr (kStream) {
+    i = std::min(ElementsToLine(out), count - kVector);
+    for (std::int64_t j = 0; j < i; j += kVector) {
+      const auto v = Formula::Of(d, coefficients, j, x, dy, LoadWhole());
+      product = MulAdd(d, v, zero, product);
+      StoreUpTo(d, v, out + j, std::min(kVector, i - j));
+    }
+  }
+  for (; i + kStep <= count; i += kStep) {
+    if constexpr (kStream) {
+      FetchLines(x + i + fetch_ahead, kStepBytes);
+      FetchLines(dy + i + fetch_ahead, kStepBytes);
+    }
+    const auto v0 = Formula::Of(d, coefficients, i, x, dy, LoadWhole());
+    const auto v1 =
+        Formula::Of(d, coefficients, i + kVector, x, dy, LoadWhole());
+    const auto v2 =
+        Formula::Of(d, coefficients, i + 2 * kVector, x, dy, LoadWhole());
+    const auto v3 =
+        Formula::Of(d, coefficients, i + 3 * kVector, x, dy, LoadWhole());
+    if constexpr (kStream) {
+      StreamAs(d, v0, out + i);
+      StreamAs(d, v1, out + i + kVector);
+      StreamAs(d, v2, out + i + 2 * kVector);
+      StreamAs(d, v3, out + i + 3 * kVector);
+    } else {
+      StoreAs(d, v0, out + i);
+      StoreAs(d, v1, out + i + kVector);
+      StoreAs(d, v2, out + i + 2 * kVector);
+      StoreAs(d, v3, out + i + 3 * kVector);
+    }
+    if constexpr (Formula::kMayOverflow) {
+      // The sum of some is NaN or infinite where one of them is; 0 times that
+      // is NaN.
+      const auto sum = hn::Add(hn::Add(v0, v1), hn::Add(v2, v3));
+      product = MulAdd(d, sum, zero, product);
+    }
+  }
+  for (; i + kVector <= count; i += kVector) {
+    const auto v = Formula::Of(d, coefficients, i, x, dy, LoadWhole());
+    StoreAs(d, v, out + i);
+    if constexpr (Formula::kMayOverflow) product = MulAdd(d, v, zero, product);
+  }
+  if (i < count) {
+    i = count - kVector;
+    const auto v = Formula::Of(d, coefficients, i, x, dy, LoadWhole());
+    StoreAs(d, v, out + i);
+    if constexpr (Formula::kMayOverflow) product = MulAdd(d, v, zero, product);
+  }
+  return product;
+}
+
 /// grad_input of blocks of one group, channels first.
 template <typename T>
 class GradInputOfRun {
@@ -169,19 +243,15 @@ class GradInputOfRun {
         double_(group) {}
 
   /// `fetch_ahead`: as in Traffic.
-  HWY_NOINLINE void Compute(const Block& block,
-                            std::int64_t fetch_ahead) const {
-    const std::int64_t end = block.offset + block.width;
-    Position at = {block.channel, block.position};
-    std::int64_t count = kPieceElements - kCacheLine +
-                         ElementsToLine(tensors_.dx + block.offset);
-    for (std::int64_t i = block.offset; i < end;) {
-      count = std::min(count, end - i);
-      WritePiece(tensors_, i, count, fetch_ahead, [&](T* out) HWY_ATTR {
-        Piece(tensors_.x + i, tensors_.dy + i, out, count, at);
-      });
-      i += count;
-      count = kPieceElements;
+  void Compute(const Block& block, std::int64_t fetch_ahead) const {
+    if constexpr (std::is_same_v<T, double>) {
+      ShortOrLongChannels<double>(block, fetch_ahead);
+    } else if (group_.in_single) {
+      ShortOrLongChannels<float>(block, fetch_ahead);
+    } else {
+      Position at = {block.channel, block.position};
+      ElementByElement(tensors_.x + block.offset, tensors_.dy + block.offset,
+                       tensors_.dx + block.offset, block.width, at);
     }
   }
 
@@ -191,28 +261,45 @@ class GradInputOfRun {
     std::int64_t within;
   };
 
-  // Moves `at` to the end of the piece.
-  HWY_INLINE void Piece(const T* x, const T* dy, T* out, std::int64_t count,
-                        Position& at) const {
-    if constexpr (std::is_same_v<T, double>) {
-      ShortOrLongChannels<double>(x, dy, out, count, at);
+  template <typename Float>
+  void ShortOrLongChannels(const Block& block, std::int64_t fetch_ahead) const {
+    constexpr std::int64_t kShort = 16;
+    // Lines that two channels share go through the caches: few of them.
+    constexpr std::int64_t kLong = 512;
+    const T* x = tensors_.x + block.offset;
+    const T* dy = tensors_.dy + block.offset;
+    T* dx = tensors_.dx + block.offset;
+    Position at = {block.channel, block.position};
+    if (spatial_ < kShort) {
+      ForEachPiece(block, fetch_ahead,
+                   [&](std::int64_t i, std::int64_t count, T* out) HWY_ATTR {
+                     ShortChannels<Float>(x + i, dy + i, out, count, at);
+                   });
+    } else if (!tensors_.stream) {
+      LongChannels<Float, false>(x, dy, dx, block.width, at, 0);
+    } else if (spatial_ >= kLong) {
+      LongChannels<Float, true>(x, dy, dx, block.width, at, fetch_ahead);
     } else {
-      if (group_.in_single) {
-        ShortOrLongChannels<float>(x, dy, out, count, at);
-      } else {
-        ElementByElement(x, dy, out, count, at);
-      }
+      ForEachPiece(block, fetch_ahead,
+                   [&](std::int64_t i, std::int64_t count, T* out) HWY_ATTR {
+                     LongChannels<Float, false>(x + i, dy + i, out, count, at,
+                                                0);
+                   });
     }
   }
 
-  template <typename Float>
-  HWY_INLINE void ShortOrLongChannels(const T* x, const T* dy, T* out,
-                                      std::int64_t count, Position& at) const {
-    constexpr std::int64_t kShort = 16;
-    if (spatial_ < kShort) {
-      ShortChannels<Float>(x, dy, out, count, at);
-    } else {
-      LongChannels<Float>(x, dy, out, count, at);
+  // Calls `compute(i, count, out)` for pieces of at most kPieceElements.
+  template <class Compute>
+  HWY_INLINE void ForEachPiece(const Block& block, std::int64_t fetch_ahead,
+                               const Compute& compute) const {
+    std::int64_t count = kPieceElements - kCacheLine +
+                         ElementsToLine(tensors_.dx + block.offset);
+    for (std::int64_t i = 0; i < block.width;) {
+      count = std::min(count, block.width - i);
+      WritePiece(tensors_, block.offset + i, count, fetch_ahead,
+                 [&](T* out) HWY_ATTR { compute(i, count, out); });
+      i += count;
+      count = kPieceElements;
     }
   }
 
@@ -247,19 +334,62 @@ class GradInputOfRun {
             HWY_ATTR { std::fill_n(scales + i, n, Scale<Float>(channel)); });
   }
 
-  template <typename Float>
-  HWY_INLINE void LongChannels(const T* x, const T* dy, T* out,
-                               std::int64_t count, Position& at) const {
+  template <typename Float, bool kStream>
+  void LongChannels(const T* x, const T* dy, T* out, std::int64_t count,
+                    Position& at, std::int64_t fetch_ahead) const {
+    if (tensors_.frozen) {
+      MapChannels<FrozenFormula, Float, kStream>(x, dy, out, count, at,
+                                                 fetch_ahead);
+    } else {
+      MapChannels<FullFormula, Float, kStream>(x, dy, out, count, at,
+                                               fetch_ahead);
+    }
+  }
+
+  // Moves `at` to the end.
+  template <class Formula, typename Float, bool kStream>
+  HWY_NOINLINE void MapChannels(const T* x, const T* dy, T* out,
+                                std::int64_t count, Position& at,
+                                std::int64_t fetch_ahead) const {
+    const hn::ScalableTag<Float> d;
+    const ConstantsOf<Float> constants = Constants<Float>();
+    const Position first = at;
+    auto product = hn::Zero(d);
+    for (std::int64_t i = 0; i < count;) {
+      const std::int64_t n = std::min(count - i, spatial_ - at.within);
+      product = MapChannel<Formula, kStream>(
+          d, OneChannel<Float>(Scale<Float>(at.channel), constants), x + i,
+          dy + i, out + i, n, fetch_ahead, product);
+      i += n;
+      at.within += n;
+      if (at.within == spatial_) {
+        ++at.channel;
+        at.within = 0;
+      }
+    }
+    if constexpr (Formula::kMayOverflow && !std::is_same_v<T, double>) {
+      if (!hn::AllTrue(d, hn::Eq(product, hn::Zero(d)))) {
+        RepairChannels(x, dy, out, count, first);
+      }
+    }
+  }
+
+  // Where a result in float32 is not finite, what overflows on the way may be
+  // finite in the end.
+  HWY_NOINLINE void RepairChannels(const T* x, const T* dy, T* out,
+                                   std::int64_t count, Position at) const {
+    const hn::CappedTag<float, 1> one;
     ForEachRun(
         count, at,
-        [&](std::int64_t channel, std::int64_t i, std::int64_t n) HWY_ATTR {
-          const OneChannel<Float> coefficients(Scale<Float>(channel),
-                                               Constants<Float>());
-          Map(coefficients, x + i, dy + i, out + i, n,
-              [&](std::int64_t j) HWY_ATTR {
-                return ElementInDouble(group_, tensors_.weight[channel],
-                                       x[i + j], dy[i + j]);
-              });
+        [&](std::int64_t channel, std::int64_t begin, std::int64_t n) HWY_ATTR {
+          const OneChannel<float> coefficients(Scale<float>(channel), single_);
+          for (std::int64_t i = begin; i < begin + n; ++i) {
+            const float dx = hn::GetLane(
+                FullFormula::Of(one, coefficients, i, x, dy, LoadFirst{1}));
+            if (std::isfinite(dx)) continue;
+            out[i] =
+                ElementInDouble(group_, tensors_.weight[channel], x[i], dy[i]);
+          }
         });
   }
 
