@@ -202,7 +202,7 @@ class ForwardComputation final : public Computation {
           !std::is_same_v<T, double> &&
           IsInSingle(normalizer.statistics,
                      {operands_.weight + channel, operands_.bias + channel},
-                     geometry.group_size());
+                     geometry.group_size(), geometry.spatial);
     }
   }
 

@@ -130,12 +130,14 @@ struct SingleAffine {
 /// SingleAffine within the bounds: docs/math.md, "Forward".
 inline bool IsInSingle(const Statistics& statistics,
                        const Parameters& parameters,
-                       std::int64_t num_channels) {
+                       std::int64_t num_channels, std::int64_t spatial) {
   const double mean = statistics.mean;
   if (!IsSingleMean(mean) || !IsSingleFactor(statistics.rstd) ||
       !(mean * mean <= kMaxAffineRatio * statistics.variance)) {
     return false;
   }
+  // NormalizeChannels looks at the channels itself.
+  if (spatial == 1) return true;
   const Doubles d;
   const auto rstd = hn::Set(d, statistics.rstd);
   const auto max_factor = hn::Set(d, kMaxSingleFactor);
@@ -318,6 +320,35 @@ HWY_NOINLINE std::int64_t NormalizeRowsSideBySide(
   return row;
 }
 
+/// The output of a group without spatial extents, whose channels all have
+/// coefficients of their own: x scale + shift in float64. False where a
+/// coefficient is out of range; the output is then unspecified.
+template <typename T>
+HWY_NOINLINE bool NormalizeChannels(const T* HWY_RESTRICT x,
+                                    T* HWY_RESTRICT y,
+                                    std::int64_t num_channels,
+                                    const Statistics& statistics,
+                                    const Parameters& parameters) {
+  const Doubles d;
+  const hn::Rebind<float, Doubles> singles;
+  const auto rstd = hn::Set(d, statistics.rstd);
+  const auto mean = hn::Set(d, -statistics.mean);
+  const auto max_factor = hn::Set(d, kMaxSingleFactor);
+  auto fit = hn::Eq(rstd, rstd);
+  for (std::int64_t i = 0; i < num_channels; i += kDoubles) {
+    const std::int64_t count = std::min(kDoubles, num_channels - i);
+    const auto scale =
+        hn::Mul(rstd, LoadUpTo(d, parameters.weight + i, count));
+    const auto shift =
+        MulAdd(d, mean, scale, LoadUpTo(d, parameters.bias + i, count));
+    fit = hn::And(fit, hn::And(hn::Le(hn::Abs(scale), max_factor),
+                               hn::Le(hn::Abs(shift), max_factor)));
+    const auto output = MulAdd(d, LoadUpTo(d, x + i, count), scale, shift);
+    StoreUpTo(singles, hn::DemoteTo(singles, output), y + i, count);
+  }
+  return hn::AllTrue(d, fit);
+}
+
 /// The output of the columns from `begin` to `end` of a tile, of whole groups
 /// that `normalizers` belong to.
 template <class Affine, typename T>
@@ -412,7 +443,13 @@ void NormalizeBlock(const Blocks& blocks, const T* input, T* output,
   T* y = output + block.offset;
   const std::int64_t spatial = blocks.geometry().spatial;
   if constexpr (!std::is_same_v<T, double>) {
-    if (normalizers->in_single) {
+    if (spatial == 1) {
+      if (normalizers->in_single &&
+          NormalizeChannels(x, y, block.width, normalizers->statistics,
+                            first)) {
+        return;
+      }
+    } else if (normalizers->in_single) {
       NormalizeRun<SingleAffine>(x, y, block.width, spatial, block.position,
                                  normalizers->statistics, first, traffic);
       return;
