@@ -239,6 +239,12 @@ class PlainSums {
 template <class Terms>
 HWY_NOINLINE CompensatedPair SumBlockPlainly(const Terms& terms,
                                              std::int64_t count) {
+  if (count <= kSegment) {
+    HWY_ALIGN double first[kLanes];
+    HWY_ALIGN double second[kLanes];
+    SumLanes<PlainLanes, PlainLanes>(terms, 0, count, first, second);
+    return {PlainLanes::Reduce(first), PlainLanes::Reduce(second)};
+  }
   PlainSums sums;
   for (std::int64_t begin = 0; begin < count; begin += kSegment) {
     sums.AddSegment(terms, begin, std::min(count, begin + kSegment));
