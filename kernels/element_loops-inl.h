@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/vectors-inl.h"
 
@@ -47,6 +48,52 @@ HWY_INLINE std::int64_t ElementsToLine(const T* p) {
          static_cast<std::int64_t>(sizeof(T));
 }
 
+/// Whether a map is the same for all elements of a run and its values are
+/// finite: maps that are say so.
+template <class Map, class = void>
+struct IsFiniteMap : std::false_type {};
+template <class Map>
+struct IsFiniteMap<Map, std::void_t<typename Map::IsFinite>> : std::true_type {
+};
+
+#if HWY_TARGET != HWY_SCALAR
+/// The whole vectors of a run, two at a time. Returns how many elements it did.
+template <class Map>
+HWY_INLINE std::int64_t MapPairs(const Bfloat16* HWY_RESTRICT x,
+                                 Bfloat16* HWY_RESTRICT y, std::int64_t count,
+                                 const Traffic& traffic, const Map& map) {
+  const hn::RebindToUnsigned<Singles> u;
+  std::int64_t i = 0;
+  const bool stream = traffic.stream && count >= 4 * kPairs;
+  if (stream) {
+    i = ElementsToLine(y);
+    if (i > 0) {
+      StoreAs(Singles(), map(LoadAs(Singles(), x), 0), y);
+      StoreAs(Singles(), map(LoadAs(Singles(), x + kSingles), 0), y + kSingles);
+    }
+  }
+  for (; i + kPairs <= count; i += kPairs) {
+    if (traffic.fetch_ahead != 0) {
+      FetchLines(x + i + traffic.fetch_ahead, kCacheLine);
+    }
+    SingleVector even, odd;
+    LoadPairs(x + i, even, odd);
+    const auto rounded = RoundPairs(map(even, 0), map(odd, 0));
+    auto* out = reinterpret_cast<std::uint32_t*>(y + i);
+    if (stream) {
+      hn::Stream(rounded, u, out);
+    } else {
+      hn::StoreU(rounded, u, out);
+    }
+  }
+  if (i + kSingles <= count) {
+    StoreAs(Singles(), map(LoadAs(Singles(), x + i), 0), y + i);
+    i += kSingles;
+  }
+  return i;
+}
+#endif
+
 template <class D, typename T, class Map>
 HWY_INLINE void StoreMapped(D d, const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
                             std::int64_t i, const Map& map) {
@@ -67,11 +114,17 @@ HWY_INLINE void MapRun(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
     return;
   }
   std::int64_t i = 0;
-  if (traffic.stream && (count >= kStep || ElementsToLine(y) == 0)) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (std::is_same_v<T, Bfloat16> && IsFiniteMap<Map>::value) {
+    i = MapPairs(x, y, count, traffic, map);
+  } else
+#endif
+      if (const std::int64_t head = ElementsToLine(y);
+          traffic.stream && (head == 0 || count >= head + kStep)) {
     // An ordinary store that misses the caches holds up all stores after it, so
     // there are as few as can be.
-    i = ElementsToLine(y);
-    if (i > 0) StoreMapped(d, x, y, 0, map);
+    for (; i < head; i += kVector) StoreMapped(d, x, y, i, map);
+    i = head;
     for (; i + kVector <= count; i += kVector) {
       StreamAs(d, map(LoadAs(d, x + i), i), y + i);
     }

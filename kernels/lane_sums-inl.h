@@ -86,8 +86,8 @@ class PlainLanes {
 };
 
 /// Sums of lanes that keep their rounding errors beside them (Knuth's TwoSum).
-/// Some of the additions are multiplications by 1 or -1 as well, which changes no
-/// bit: the units that multiply are idle otherwise.
+/// Some of the additions are multiplications by 1 or -1 as well, which changes
+/// no bit: the units that multiply are idle otherwise.
 class CompensatedLanes {
  public:
   HWY_INLINE CompensatedLanes()

@@ -81,16 +81,24 @@ struct SingleAffine {
                    MulAdd(d, x, scale_rest, shift_rest));
   }
 
-  /// The map of a run of elements of column `c`.
-  HWY_INLINE auto OfColumn(std::int64_t c) const {
-    const Singles d;
-    const auto scale = hn::Set(d, scale_hi[c]);
-    const auto scale_rest = hn::Set(d, scale_lo[c]);
-    const auto shift = hn::Set(d, shift_hi[c]);
-    const auto shift_rest = hn::Set(d, shift_lo[c]);
-    return [=](SingleVector x, std::int64_t) HWY_ATTR {
+  /// The map of a run of elements of one column.
+  struct ColumnMap {
+    using IsFinite = void;
+
+    SingleVector scale;
+    SingleVector scale_rest;
+    SingleVector shift;
+    SingleVector shift_rest;
+
+    HWY_INLINE SingleVector operator()(SingleVector x,
+                                       std::int64_t /*i*/) const {
       return Apply(x, scale, scale_rest, shift, shift_rest);
-    };
+    }
+  };
+  HWY_INLINE ColumnMap OfColumn(std::int64_t c) const {
+    const Singles d;
+    return {hn::Set(d, scale_hi[c]), hn::Set(d, scale_lo[c]),
+            hn::Set(d, shift_hi[c]), hn::Set(d, shift_lo[c])};
   }
 
   /// The map of a vector of elements, of the columns from `c` on.
@@ -129,8 +137,8 @@ struct SingleAffine {
 /// Whether a group of own statistics and this variance may be normalised by
 /// SingleAffine within the bounds: docs/math.md, "Forward".
 inline bool IsInSingle(const Statistics& statistics,
-                       const Parameters& parameters,
-                       std::int64_t num_channels, std::int64_t spatial) {
+                       const Parameters& parameters, std::int64_t num_channels,
+                       std::int64_t spatial) {
   const double mean = statistics.mean;
   if (!IsSingleMean(mean) || !IsSingleFactor(statistics.rstd) ||
       !(mean * mean <= kMaxAffineRatio * statistics.variance)) {
@@ -324,8 +332,7 @@ HWY_NOINLINE std::int64_t NormalizeRowsSideBySide(
 /// coefficients of their own: x scale + shift in float64. False where a
 /// coefficient is out of range; the output is then unspecified.
 template <typename T>
-HWY_NOINLINE bool NormalizeChannels(const T* HWY_RESTRICT x,
-                                    T* HWY_RESTRICT y,
+HWY_NOINLINE bool NormalizeChannels(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
                                     std::int64_t num_channels,
                                     const Statistics& statistics,
                                     const Parameters& parameters) {
@@ -337,8 +344,7 @@ HWY_NOINLINE bool NormalizeChannels(const T* HWY_RESTRICT x,
   auto fit = hn::Eq(rstd, rstd);
   for (std::int64_t i = 0; i < num_channels; i += kDoubles) {
     const std::int64_t count = std::min(kDoubles, num_channels - i);
-    const auto scale =
-        hn::Mul(rstd, LoadUpTo(d, parameters.weight + i, count));
+    const auto scale = hn::Mul(rstd, LoadUpTo(d, parameters.weight + i, count));
     const auto shift =
         MulAdd(d, mean, scale, LoadUpTo(d, parameters.bias + i, count));
     fit = hn::And(fit, hn::And(hn::Le(hn::Abs(scale), max_factor),

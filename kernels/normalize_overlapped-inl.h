@@ -117,6 +117,34 @@ struct SingleCoefficients {
   float shift_lo;
 };
 
+/// Computes a row of kLanes elements of `y` from those of `x`.
+template <bool kStream, typename T>
+HWY_INLINE void MapRow(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
+                       const SingleAffine::ColumnMap& map) {
+  const Singles s;
+  if constexpr (std::is_same_v<T, Bfloat16>) {
+    const hn::RebindToUnsigned<Singles> u;
+    SingleVector even, odd;
+    LoadPairs(x, even, odd);
+    const auto rounded = RoundPairs(map(even, 0), map(odd, 0));
+    auto* out = reinterpret_cast<std::uint32_t*>(y);
+    if constexpr (kStream) {
+      hn::Stream(rounded, u, out);
+    } else {
+      hn::StoreU(rounded, u, out);
+    }
+  } else {
+    for (std::int64_t i = 0; i < kLanes; i += kSingles) {
+      const auto output = map(LoadAs(s, x + i), i);
+      if constexpr (kStream) {
+        StreamAs(s, output, y + i);
+      } else {
+        StoreAs(s, output, y + i);
+      }
+    }
+  }
+}
+
 /// Computes `rows` rows of kLanes elements of `y` from `x`, and adds as many of
 /// `next` to the lanes `first` and `second` (which begin as zeros if `fresh`).
 template <bool kStream, typename T>
@@ -128,10 +156,9 @@ HWY_NOINLINE void NormalizeAndSum(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
                                   double* HWY_RESTRICT second) {
   const Singles s;
   const Doubles d;
-  const auto scale = hn::Set(s, coefficients.scale_hi);
-  const auto scale_rest = hn::Set(s, coefficients.scale_lo);
-  const auto shift = hn::Set(s, coefficients.shift_hi);
-  const auto shift_rest = hn::Set(s, coefficients.shift_lo);
+  const SingleAffine::ColumnMap map = {
+      hn::Set(s, coefficients.scale_hi), hn::Set(s, coefficients.scale_lo),
+      hn::Set(s, coefficients.shift_hi), hn::Set(s, coefficients.shift_lo)};
   auto first0 = hn::Zero(d), first1 = first0, first2 = first0, first3 = first0;
   auto second0 = first0, second1 = first0, second2 = first0, second3 = first0;
   if (!fresh) {
@@ -152,29 +179,16 @@ HWY_NOINLINE void NormalizeAndSum(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
     const auto v0 = LoadAs(d, next + i);
     first0 = hn::Add(first0, v0);
     second0 = MulAdd(d, v0, v0, second0);
-    const auto y0 = SingleAffine::Apply(LoadAs(s, x + i), scale, scale_rest,
-                                        shift, shift_rest);
     const auto v1 = LoadAs(d, next + i + 8);
     first1 = hn::Add(first1, v1);
     second1 = MulAdd(d, v1, v1, second1);
-    if constexpr (kStream) {
-      StreamAs(s, y0, y + i);
-    } else {
-      StoreAs(s, y0, y + i);
-    }
+    MapRow<kStream>(x + i, y + i, map);
     const auto v2 = LoadAs(d, next + i + 16);
     first2 = hn::Add(first2, v2);
     second2 = MulAdd(d, v2, v2, second2);
-    const auto y1 = SingleAffine::Apply(LoadAs(s, x + i + 16), scale,
-                                        scale_rest, shift, shift_rest);
     const auto v3 = LoadAs(d, next + i + 24);
     first3 = hn::Add(first3, v3);
     second3 = MulAdd(d, v3, v3, second3);
-    if constexpr (kStream) {
-      StreamAs(s, y1, y + i + 16);
-    } else {
-      StoreAs(s, y1, y + i + 16);
-    }
   }
   hn::Store(first0, d, first);
   hn::Store(first1, d, first + 8);

@@ -130,6 +130,35 @@ HWY_INLINE hn::Vec<U> ToUpperBfloat16(D d, hn::Vec<D> v) {
   return hn::IfThenElse(hn::RebindMask(u, hn::IsNaN(v)), quiet, rounded);
 }
 
+/// Elements that LoadPairs takes.
+inline constexpr std::int64_t kPairs = 2 * kSingles;
+
+/// The even and the odd ones of 2 kSingles elements at `p`: a bfloat16 is the
+/// upper half of a float32. Not for the scalar target, whose loads need aligned
+/// words.
+HWY_INLINE void LoadPairs(const Bfloat16* p, SingleVector& even,
+                          SingleVector& odd) {
+  const Singles d;
+  const hn::RebindToUnsigned<Singles> u;
+  const auto bits = hn::LoadU(u, reinterpret_cast<const std::uint32_t*>(p));
+  even = hn::BitCast(d, hn::ShiftLeft<16>(bits));
+  odd = hn::BitCast(d, hn::And(bits, hn::Set(u, 0xFFFF0000U)));
+}
+
+/// Rounds finite numbers to bfloat16, to nearest even, in the order of
+/// LoadPairs.
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<Singles>> RoundPairs(SingleVector even,
+                                                             SingleVector odd) {
+  const hn::RebindToUnsigned<Singles> u;
+  const auto round = [&](SingleVector v) HWY_ATTR {
+    const auto bits = hn::BitCast(u, v);
+    const auto is_odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u, 1));
+    return hn::Add(hn::Add(bits, hn::Set(u, 0x7FFF)), is_odd);
+  };
+  return hn::Or(hn::ShiftRight<16>(round(even)),
+                hn::And(round(odd), hn::Set(u, 0xFFFF0000U)));
+}
+
 /// Rounds each value once, to nearest even, to T.
 template <typename T, class D>
 HWY_INLINE hn::Vec<ElementsOf<D, T>> ToElements(D d, hn::Vec<D> v) {
