@@ -17,6 +17,7 @@
 #include "kernels/blocks.h"
 #include "kernels/channel_sums-inl.h"
 #include "kernels/grad_input-inl.h"
+#include "kernels/group_array.h"
 #include "kernels/group_norm.h"
 #include "kernels/moments.h"
 #include "kernels/partition.h"
@@ -177,16 +178,18 @@ class BackwardComputation final : public Computation {
 
   // Channels last.
   void WholePanel(const Window& window, const Panel& panel) {
-    Moments moments[kPanelChannels];
-    GroupGradient groups[kPanelChannels];
+    GroupArray<Moments> moments(panel.num_groups);
+    GroupArray<GroupGradient> groups(panel.num_groups);
     if (!problem_.statistics_given) {
-      PanelMoments(blocks_, tensors_.x, panel, moments);
+      PanelMoments(blocks_, tensors_.x, panel, moments.data());
     }
-    SetStatistics(panel.sample, panel.group, panel.num_groups, moments, groups);
-    Gradients(panel, window.first, groups);
+    SetStatistics(panel.sample, panel.group, panel.num_groups, moments.data(),
+                  groups.data());
+    Gradients(panel, window.first, groups.data());
     if (!problem_.want_grad_input) return;
     for (std::int64_t b = 0; b < blocks_.per_panel(); ++b) {
-      GradInputOfBlock(blocks_, tensors_, blocks_.OfPanel(panel, b), groups, 0);
+      GradInputOfBlock(blocks_, tensors_, blocks_.OfPanel(panel, b),
+                       groups.data(), 0);
     }
   }
 
@@ -194,8 +197,8 @@ class BackwardComputation final : public Computation {
   void StoreMoments(const Window& window, std::int64_t i) {
     const std::int64_t per_panel = blocks_.per_panel();
     const Panel panel = PanelOf(window, i / per_panel);
-    Moments moments[kPanelChannels];
-    BlockMoments(blocks_, tensors_.x, panel, i % per_panel, moments);
+    GroupArray<Moments> moments(panel.num_groups);
+    BlockMoments(blocks_, tensors_.x, panel, i % per_panel, moments.data());
     const std::int64_t first =
         (panel.sample - window.first) * geometry_.num_groups + panel.group;
     for (std::int64_t g = 0; g < panel.num_groups; ++g) {

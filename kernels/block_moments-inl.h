@@ -14,6 +14,7 @@
 
 #include "kernels/blocks.h"
 #include "kernels/column_sums-inl.h"
+#include "kernels/group_array.h"
 #include "kernels/lane_sums-inl.h"
 #include "kernels/moments-inl.h"
 
@@ -208,6 +209,46 @@ struct ColumnDeviations {
   }
 };
 
+/// The sums of groups of `group_size` columns, from the first column on: as
+/// many groups at once as a vector holds, each with its columns in their order.
+HWY_NOINLINE inline void SumGroupsOfColumns(const ColumnTotals& totals,
+                                            std::int64_t group_size,
+                                            std::int64_t num_groups,
+                                            CompensatedPair* group_sums) {
+  const Doubles d;
+  const hn::RebindToSigned<Doubles> indices;
+  for (std::int64_t group = 0; group < num_groups; group += kDoubles) {
+    HWY_ALIGN std::int64_t first_column[kDoubles];
+    for (std::int64_t g = 0; g < kDoubles; ++g) {
+      first_column[g] = std::min(group + g, num_groups - 1) * group_size;
+    }
+    auto at = hn::Load(indices, first_column);
+    DoubleDoubles first = {hn::Zero(d), hn::Zero(d)};
+    DoubleDoubles second = {hn::Zero(d), hn::Zero(d)};
+    for (std::int64_t c = 0; c < group_size; ++c) {
+      const auto add = [&](const double* sums, const double* errors,
+                           DoubleDoubles& total) HWY_ATTR {
+        const DoubleDoubles sum =
+            TwoSum(total.hi, hn::GatherIndex(d, sums, at));
+        total = {sum.hi, hn::Add(hn::Add(total.lo, sum.lo),
+                                 hn::GatherIndex(d, errors, at))};
+      };
+      add(totals.first, totals.first_error, first);
+      add(totals.second, totals.second_error, second);
+      at = hn::Add(at, hn::Set(indices, 1));
+    }
+    HWY_ALIGN double values[4][kDoubles];
+    hn::Store(first.hi, d, values[0]);
+    hn::Store(first.lo, d, values[1]);
+    hn::Store(second.hi, d, values[2]);
+    hn::Store(second.lo, d, values[3]);
+    for (std::int64_t g = 0; g < std::min(kDoubles, num_groups - group); ++g) {
+      group_sums[group + g] = {CompensatedSum(values[0][g], values[1][g]),
+                               CompensatedSum(values[2][g], values[3][g])};
+    }
+  }
+}
+
 /// The sums of a tile's groups of `group_size` channels. Without pivots (null)
 /// those of x and x^2.
 template <typename T>
@@ -235,6 +276,10 @@ HWY_NOINLINE void SumTile(const T* x, const Block& tile,
       const ColumnDeviations<T> terms = {x, base, about};
       SumColumns<ValueLanes<T>, PlainLanes>(terms, columns, totals);
     }
+    if (tile.width <= kMaxColumns) {
+      SumGroupsOfColumns(totals, group_size, num_groups, group_sums);
+      return;
+    }
     std::int64_t group = column / group_size;
     std::int64_t next_group = (group + 1) * group_size - column;
     for (std::int64_t c = 0; c < columns.width; ++c) {
@@ -253,28 +298,28 @@ HWY_NOINLINE void TileMoments(const T* x, const Block& tile,
                               std::int64_t group_size, Moments* moments) {
   const std::int64_t num_groups = tile.width / group_size;
   const std::int64_t count = tile.rows * group_size;
-  Pivot pivots[kPanelChannels];
-  CompensatedPair sums[kPanelChannels];
+  GroupArray<Pivot> pivots(num_groups);
+  GroupArray<CompensatedPair> sums(num_groups);
   if constexpr (std::is_same_v<T, double>) {
     for (std::int64_t g = 0; g < num_groups; ++g) {
       pivots[g].pivot = x[tile.offset + g * group_size];
     }
-    SumTile(x, tile, group_size, pivots, sums);
+    SumTile(x, tile, group_size, pivots.data(), sums.data());
   } else {
-    SumTile(x, tile, group_size, nullptr, sums);
+    SumTile(x, tile, group_size, nullptr, sums.data());
   }
   bool again[kPanelChannels];
   bool any_again = false;
-  MomentsFromSums(count, pivots, sums, num_groups, moments);
+  MomentsFromSums(count, pivots.data(), sums.data(), num_groups, moments);
   for (std::int64_t g = 0; g < num_groups; ++g) {
     again[g] = NeedsSecondPass<T>(moments[g], count, pivots[g]);
     any_again = any_again || again[g];
     pivots[g] = PivotOfMean<T>(moments[g].mean);
   }
   if (!any_again) return;
-  Moments second[kPanelChannels];
-  SumTile(x, tile, group_size, pivots, sums);
-  MomentsFromSums(count, pivots, sums, num_groups, second);
+  GroupArray<Moments> second(num_groups);
+  SumTile(x, tile, group_size, pivots.data(), sums.data());
+  MomentsFromSums(count, pivots.data(), sums.data(), num_groups, second.data());
   for (std::int64_t g = 0; g < num_groups; ++g) {
     if (again[g]) moments[g] = second[g];
   }
@@ -300,10 +345,11 @@ void PanelMoments(const Blocks& blocks, const T* input, const Panel& panel,
   BlockMoments(blocks, input, panel, 0, moments);
   std::int64_t count = blocks.GroupValues(0);
   for (std::int64_t i = 1; i < blocks.per_panel(); ++i) {
-    Moments block_moments[kPanelChannels];
-    BlockMoments(blocks, input, panel, i, block_moments);
+    GroupArray<Moments> block_moments(panel.num_groups);
+    BlockMoments(blocks, input, panel, i, block_moments.data());
     const std::int64_t block_count = blocks.GroupValues(i);
-    MergeMoments(count, moments, block_count, block_moments, panel.num_groups);
+    MergeMoments(count, moments, block_count, block_moments.data(),
+                 panel.num_groups);
     count += block_count;
   }
 }

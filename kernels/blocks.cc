@@ -1,8 +1,28 @@
 #include "kernels/blocks.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace groupnorm {
+namespace {
+
+// Groups of a panel in channels last. Panels are about equally wide, and begin
+// at cache lines where they can, whatever the element type: rows then go past
+// the caches whole.
+std::int64_t PanelGroups(const GroupGeometry& geometry) {
+  constexpr std::int64_t kLineElements = 32;
+  const std::int64_t group_size = geometry.group_size();
+  const std::int64_t aligned =
+      kLineElements / std::gcd(kLineElements, group_size);
+  const std::int64_t most = std::clamp<std::int64_t>(
+      kPanelChannels / group_size, 1, geometry.num_groups);
+  if (most < aligned || most == geometry.num_groups) return most;
+  const std::int64_t panels =
+      CeilDivide(geometry.num_groups, most / aligned * aligned);
+  return CeilDivide(CeilDivide(geometry.num_groups, panels), aligned) * aligned;
+}
+
+}  // namespace
 
 Blocks::Blocks(const GroupGeometry& geometry)
     : geometry_(geometry),
@@ -12,8 +32,7 @@ Blocks::Blocks(const GroupGeometry& geometry)
     geometry_.layout = Layout::kChannelsFirst;
   }
   if (channels_last()) {
-    panel_groups_ = std::clamp<std::int64_t>(
-        kPanelChannels / geometry.group_size(), 1, geometry.num_groups);
+    panel_groups_ = PanelGroups(geometry);
     per_panel_ = per_channel_ = CeilDivide(geometry.spatial, tile_positions_);
   } else {
     panel_groups_ = 1;

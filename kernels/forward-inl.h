@@ -15,6 +15,7 @@
 #include "kernels/block_moments-inl.h"
 #include "kernels/blocks.h"
 #include "kernels/forward_plan.h"
+#include "kernels/group_array.h"
 #include "kernels/group_moments-inl.h"
 #include "kernels/group_norm.h"
 #include "kernels/moments.h"
@@ -98,14 +99,15 @@ class ForwardComputation final : public Computation {
   }
 
   void WholePanel(const Panel& panel) {
-    Moments moments[kPanelChannels];
+    GroupArray<Moments> moments(panel.num_groups);
     if (!problem_.statistics_given) {
-      PanelMoments(blocks_, input_, panel, moments);
+      PanelMoments(blocks_, input_, panel, moments.data());
     }
-    Normalizer normalizers[kPanelChannels];
-    StoreNormalizers(FirstGroup(panel), panel.num_groups, moments, normalizers);
+    GroupArray<Normalizer> normalizers(panel.num_groups);
+    StoreNormalizers(FirstGroup(panel), panel.num_groups, moments.data(),
+                     normalizers.data());
     for (std::int64_t i = 0; i < blocks_.per_panel(); ++i) {
-      Output(panel, i, normalizers, {});
+      Output(panel, i, normalizers.data(), {});
     }
   }
 
@@ -159,8 +161,8 @@ class ForwardComputation final : public Computation {
   }
 
   void StoreMoments(const Panel& panel, std::int64_t index) {
-    Moments moments[kPanelChannels];
-    BlockMoments(blocks_, input_, panel, index, moments);
+    GroupArray<Moments> moments(panel.num_groups);
+    BlockMoments(blocks_, input_, panel, index, moments.data());
     const std::int64_t first = FirstGroup(panel);
     for (std::int64_t g = 0; g < panel.num_groups; ++g) {
       scratch_.moments[(first + g) * blocks_.per_panel() + index] = moments[g];

@@ -79,7 +79,7 @@ inline Runs BlockRuns(const Blocks& blocks, std::int64_t batch) {
 
 /// Tensors that together have more bytes than these no longer fit the caches,
 /// or those of one processor core.
-inline constexpr std::int64_t kCacheBytes = std::int64_t{24} << 20;
+inline constexpr std::int64_t kCacheBytes = std::int64_t{12} << 20;
 inline constexpr std::int64_t kSecondLevelBytes = std::int64_t{1} << 20;
 
 inline std::int64_t TensorBytes(const GroupGeometry& geometry, DataType dtype) {
