@@ -463,6 +463,80 @@ class GradInputOfRun {
   DoubleConstants double_;
 };
 
+/// The coefficients of one vector of columns, which FullFormula asks for with
+/// any index.
+template <typename Float>
+class OneVector {
+ public:
+  using Lanes = hn::ScalableTag<Float>;
+
+  HWY_INLINE OneVector(const RowOfGroups<Float>& row, std::int64_t column)
+      : scale_(row.Scale(Lanes(), column)),
+        mean_(row.Mean(Lanes(), column)),
+        deviation_(row.Deviation(Lanes(), column)),
+        constant_(row.Constant(Lanes(), column)),
+        rstd_(hn::Zero(Lanes())) {
+    if constexpr (std::is_same_v<Float, double>) {
+      rstd_ = row.Rstd(Lanes(), column);
+    }
+  }
+
+  HWY_INLINE auto Scale(Lanes, std::int64_t) const { return scale_; }
+  HWY_INLINE auto Mean(Lanes, std::int64_t) const { return mean_; }
+  HWY_INLINE auto Deviation(Lanes, std::int64_t) const { return deviation_; }
+  HWY_INLINE auto Constant(Lanes, std::int64_t) const { return constant_; }
+  HWY_INLINE auto Rstd(Lanes, std::int64_t) const { return rstd_; }
+
+ private:
+  hn::Vec<Lanes> scale_;
+  hn::Vec<Lanes> mean_;
+  hn::Vec<Lanes> deviation_;
+  hn::Vec<Lanes> constant_;
+  hn::Vec<Lanes> rstd_;
+};
+
+/// Rows that GradInputOfRows takes.
+inline constexpr std::int64_t kGradInputRows = 4;
+
+/// grad_input of kGradInputRows rows of at least one vector of columns, side by
+/// side, so that the coefficients are loaded once for all. Where `kStream`,
+/// every vector of `dx` is aligned, and the last one whole. Returns whether all
+/// results are finite.
+template <bool kStream, typename Float, typename T>
+HWY_NOINLINE bool GradInputOfRows(const RowOfGroups<Float>& row,
+                                  const T* HWY_RESTRICT x,
+                                  const T* HWY_RESTRICT dy, T* HWY_RESTRICT dx,
+                                  std::int64_t width, std::int64_t stride) {
+  using D = hn::ScalableTag<Float>;
+  const D d;
+  constexpr auto kVector = static_cast<std::int64_t>(hn::MaxLanes(D()));
+  const RowsAhead<T, kVector, kGradInputRows> ahead(width, stride);
+  const auto zero = hn::Zero(d);
+  // As in MapElements.
+  auto product = zero;
+  for (std::int64_t next = 0; next < width; next += kVector) {
+    const std::int64_t c = std::min(next, width - kVector);
+    const OneVector<Float> coefficients(row, c);
+    ahead.Fetch(x, c);
+    ahead.Fetch(dy, c);
+    auto sum = zero;
+#pragma GCC unroll 4
+    for (std::int64_t r = 0; r < kGradInputRows; ++r) {
+      const std::int64_t i = r * stride + c;
+      const auto v =
+          FullFormula::Of(d, coefficients, 0, x + i, dy + i, LoadWhole());
+      sum = hn::Add(sum, v);
+      if constexpr (kStream) {
+        StreamAs(d, v, dx + i);
+      } else {
+        StoreAs(d, v, dx + i);
+      }
+    }
+    product = MulAdd(d, sum, zero, product);
+  }
+  return hn::AllTrue(d, hn::Eq(product, zero));
+}
+
 /// grad_input of the columns of a tile from `begin` to `end`, whole groups that
 /// are computed alike, channels last. `groups` are those of the tile.
 template <typename Float, typename T>
@@ -502,11 +576,31 @@ HWY_NOINLINE void GradInputOfColumns(const GradInputTensors<T>& tensors,
         }
       });
     };
+    const std::int64_t width = columns.folded_width();
+    const std::int64_t stride = columns.fold * columns.stride;
     std::int64_t i = columns.offset;
-    for (std::int64_t n = columns.rows / columns.fold; n > 0; --n) {
-      row(i, columns.folded_width());
-      i += columns.fold * columns.stride;
+    std::int64_t rows = columns.rows / columns.fold;
+    const bool whole_lines =
+        ElementsToLine(tensors.dx + i) == 0 &&
+        width * static_cast<std::int64_t>(sizeof(T)) % kCacheLine == 0 &&
+        stride * static_cast<std::int64_t>(sizeof(T)) % kCacheLine == 0;
+    const bool side_by_side =
+        !tensors.frozen && (!tensors.stream || whole_lines) &&
+        width >=
+            static_cast<std::int64_t>(hn::MaxLanes(hn::ScalableTag<Float>()));
+    for (; side_by_side && rows >= kGradInputRows; rows -= kGradInputRows) {
+      const auto compute = tensors.stream ? GradInputOfRows<true, Float, T>
+                                          : GradInputOfRows<false, Float, T>;
+      if (!compute(coefficients, tensors.x + i, tensors.dy + i, tensors.dx + i,
+                   width, stride)) {
+        // Row by row, which looks at the elements.
+        for (std::int64_t r = 0; r < kGradInputRows; ++r) {
+          row(i + r * stride, width);
+        }
+      }
+      i += kGradInputRows * stride;
     }
+    for (; rows > 0; --rows, i += stride) row(i, width);
     const std::int64_t rest = columns.rows % columns.fold * columns.width;
     if (rest > 0) row(i, rest);
   }
