@@ -16,6 +16,7 @@
 #include "kernels/block_moments-inl.h"
 #include "kernels/blocks.h"
 #include "kernels/column_sums-inl.h"
+#include "kernels/element_loops-inl.h"
 #include "kernels/lane_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -45,12 +46,21 @@ HWY_INLINE void AddTerms(DoubleVector x, DoubleVector dy, DoubleVector mean,
   }
 }
 
-/// Terms dy (x - mean) and dy of one channel.
+/// Terms dy (x - mean) and dy of one channel. Fetches what lies `fetch_ahead`
+/// elements behind: what the processor fetches by itself ends with a page, and
+/// begins anew after every group.
 template <typename T>
 struct RunProducts {
   const T* x;
   const T* dy;
   double mean;
+  std::int64_t fetch_ahead;
+
+  HWY_INLINE void FetchRow(std::int64_t i) const {
+    constexpr auto kBytes = kLanes * static_cast<std::int64_t>(sizeof(T));
+    FetchLines(x + i + fetch_ahead, kBytes);
+    FetchLines(dy + i + fetch_ahead, kBytes);
+  }
 
   template <class First, class Second>
   HWY_INLINE void Add(std::int64_t i, First& first, Second& second) const {
@@ -216,11 +226,13 @@ HWY_INLINE void SumShortRun(const Terms& terms, std::int64_t count,
     Lanes second0, second8, second16, second24;
     std::int64_t i = lane;
     for (; i + 24 + kDoubles <= count; i += kLanes) {
+      if (lane == 0) terms.FetchRow(i);
       terms.Add(i, first0, second0);
       terms.Add(i + 8, first8, second8);
       terms.Add(i + 16, first16, second16);
       terms.Add(i + 24, first24, second24);
     }
+    if (lane == 0 && i < count) terms.FetchRow(i);
     const auto add_rest = [&](std::int64_t at, Lanes& first, Lanes& second)
                               HWY_ATTR {
                                 if (count - at >= kDoubles) {
@@ -259,6 +271,7 @@ template <typename T>
 HWY_NOINLINE void SumShortChannels(const T* x, const T* dy,
                                    std::int64_t spatial,
                                    std::int64_t num_channels, double mean,
+                                   std::int64_t fetch_ahead,
                                    const ChannelSums& sums) {
   using Lanes = ValueLanes<T>;
   ShortRuns firsts;
@@ -267,7 +280,7 @@ HWY_NOINLINE void SumShortChannels(const T* x, const T* dy,
     const std::int64_t runs = std::min(ShortRuns::kRuns, num_channels - c);
     for (std::int64_t run = 0; run < runs; ++run) {
       const std::int64_t offset = (c + run) * spatial;
-      const RunProducts<T> terms = {x + offset, dy + offset, mean};
+      const RunProducts<T> terms = {x + offset, dy + offset, mean, fetch_ahead};
       SumShortRun<Lanes>(terms, spatial, run, firsts, seconds);
     }
     firsts.Reduce<Lanes>(runs, sums.ds + c);
@@ -278,8 +291,8 @@ HWY_NOINLINE void SumShortChannels(const T* x, const T* dy,
 /// The sums over `count` consecutive values of one channel.
 template <typename T>
 void SumChannelBlock(const T* x, const T* dy, std::int64_t count, double mean,
-                     double* ds, double* db) {
-  const RunProducts<T> terms = {x, dy, mean};
+                     std::int64_t fetch_ahead, double* ds, double* db) {
+  const RunProducts<T> terms = {x, dy, mean, fetch_ahead};
   const CompensatedPair sums =
       SumRun<ValueLanes<T>, ValueLanes<T>>(terms, count);
   *ds = sums.first.value();
@@ -287,17 +300,17 @@ void SumChannelBlock(const T* x, const T* dy, std::int64_t count, double mean,
 }
 
 /// The sums of `num_channels` consecutive channels of one group, channels
-/// first.
+/// first. `fetch_ahead`: as in RunProducts.
 template <typename T>
 void SumChannels(const T* x, const T* dy, std::int64_t spatial,
                  std::int64_t num_channels, double mean,
-                 const ChannelSums& sums) {
+                 std::int64_t fetch_ahead, const ChannelSums& sums) {
   if (spatial == 1) {
     SumSingleValues(x, dy, num_channels, mean, sums);
     return;
   }
   if (spatial <= kSegment) {
-    SumShortChannels(x, dy, spatial, num_channels, mean, sums);
+    SumShortChannels(x, dy, spatial, num_channels, mean, fetch_ahead, sums);
     return;
   }
   for (std::int64_t c = 0; c < num_channels; ++c) {
@@ -308,7 +321,7 @@ void SumChannels(const T* x, const T* dy, std::int64_t spatial,
       double block_ds;
       double block_db;
       SumChannelBlock(x + i, dy + i, std::min(kBlockElements, spatial - begin),
-                      mean, &block_ds, &block_db);
+                      mean, fetch_ahead, &block_ds, &block_db);
       ds.Add(block_ds);
       db.Add(block_db);
     }

@@ -140,7 +140,7 @@ inline void StreamBytes(const void* from, void* to, std::int64_t size_bytes,
 }
 
 /// Calls `compute(out)` for a piece of at most kPieceElements elements, from
-/// the i-th on. `fetch_ahead`: as in Traffic, of x and dy.
+/// the i-th on. `fetch_ahead`: as in Traffic, of dy.
 template <typename T, class Compute>
 HWY_INLINE void WritePiece(const GradInputTensors<T>& tensors, std::int64_t i,
                            std::int64_t count, std::int64_t fetch_ahead,
@@ -159,7 +159,7 @@ HWY_INLINE void WritePiece(const GradInputTensors<T>& tensors, std::int64_t i,
 /// Computes `count` consecutive elements of one channel; some twice. Returns
 /// `product`, which becomes NaN in some lane where a result is not finite. Past
 /// the caches if `kStream`; then fetches what lies `fetch_ahead` elements
-/// behind.
+/// behind in `dy`: the sums fetch the rest in time.
 template <class Formula, bool kStream, class D, class Coefficients, typename T>
 HWY_INLINE hn::Vec<D> MapChannel(D d, Coefficients coefficients,
                                  const T* HWY_RESTRICT x,
@@ -188,7 +188,6 @@ HWY_INLINE hn::Vec<D> MapChannel(D d, Coefficients coefficients,
   }
   for (; i + kStep <= count; i += kStep) {
     if constexpr (kStream) {
-      FetchLines(x + i + fetch_ahead, kStepBytes);
       FetchLines(dy + i + fetch_ahead, kStepBytes);
     }
     const auto v0 = Formula::Of(d, coefficients, i, x, dy, LoadWhole());

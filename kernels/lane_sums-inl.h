@@ -146,6 +146,8 @@ class CompensatedLanes {
 /// Adds the values of a segment lane by lane, and stores the lanes.
 /// `terms.Add(i, first, second)` adds those from value i on, a vector of them,
 /// and `terms.AddFirst(i, count, first, second)` the first `count` alone.
+/// `terms.FetchRow(i)`, where there is one, is called for every row of kLanes
+/// values.
 template <class First, class Second, class Terms>
 HWY_INLINE void SumLanes(const Terms& terms, std::int64_t begin,
                          std::int64_t end, double* first_lanes,
@@ -159,10 +161,16 @@ HWY_INLINE void SumLanes(const Terms& terms, std::int64_t begin,
     Second second0, second1, second2, second3;
     std::int64_t i = begin + lane;
     for (; i + kWidth <= end; i += kLanes) {
+      if constexpr (requires { terms.FetchRow(i); }) {
+        if (lane == 0) terms.FetchRow(i);
+      }
       terms.Add(i, first0, second0);
       terms.Add(i + kDoubles, first1, second1);
       terms.Add(i + 2 * kDoubles, first2, second2);
       terms.Add(i + 3 * kDoubles, first3, second3);
+    }
+    if constexpr (requires { terms.FetchRow(i); }) {
+      if (lane == 0 && i < end) terms.FetchRow(i);
     }
     const auto add_rest = [&](std::int64_t at, First& first, Second& second)
                               HWY_ATTR {
