@@ -189,7 +189,8 @@ HWY_INLINE void AddRows(const Terms& terms, std::int64_t offset,
                         std::int64_t rows, std::int64_t width,
                         std::int64_t stride, ColumnTotals& sums,
                         ColumnTotals& totals) {
-  constexpr std::int64_t kRows = 8;
+  // Streams of memory, of which the registers hold as many addresses.
+  constexpr std::int64_t kRows = Terms::kHasGradients ? 4 : 8;
   std::int64_t row = 0;
   if (rows >= kRows) {
     AddRowsSideBySide<kRows, true, First, Second>(terms, offset, width, stride,
