@@ -150,18 +150,8 @@ class BackwardComputation final : public Computation {
           std::min({batch, end - i, geometry_.num_groups - panel.group});
       panel.num_channels = panel.num_groups * group_size;
       i += panel.num_groups;
-      Moments moments[kMaxRuns];
-      if (problem_.statistics_given) {
-        // Not needed.
-      } else if (blocks_.per_panel() == 1) {
-        RunMoments(tensors_.x + blocks_.OfPanel(panel, 0).offset, values,
-                   values, panel.num_groups, moments);
-      } else {
-        PanelMoments(blocks_, tensors_.x, panel, moments);
-      }
       GroupGradient groups[kMaxRuns];
-      SetStatistics(panel.sample, panel.group, panel.num_groups, moments,
-                    groups);
+      SetStatistics(panel, groups);
       Gradients(panel, window.first, groups);
       if (!problem_.want_grad_input) continue;
       const std::int64_t ahead =
@@ -174,6 +164,24 @@ class BackwardComputation final : public Computation {
         panel.channel += group_size;
       }
     }
+  }
+
+  // Those of at most kMaxRuns groups, channels first.
+  void SetStatistics(const Panel& panel, GroupGradient* groups) const {
+    if (problem_.statistics_given) {
+      SetStatistics(panel.sample, panel.group, panel.num_groups, nullptr,
+                    groups);
+      return;
+    }
+    Moments moments[kMaxRuns];
+    if (blocks_.per_panel() == 1) {
+      const std::int64_t values = geometry_.values_per_group();
+      RunMoments(tensors_.x + blocks_.OfPanel(panel, 0).offset, values, values,
+                 panel.num_groups, moments);
+    } else {
+      PanelMoments(blocks_, tensors_.x, panel, moments);
+    }
+    SetStatistics(panel.sample, panel.group, panel.num_groups, moments, groups);
   }
 
   // Channels last.

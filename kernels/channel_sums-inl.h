@@ -254,9 +254,12 @@ HWY_INLINE void SumShortRun(const Terms& terms, std::int64_t count,
 template <typename T>
 HWY_NOINLINE void SumSingleValues(const T* x, const T* dy,
                                   std::int64_t num_channels, double mean,
+                                  std::int64_t fetch_ahead,
                                   const ChannelSums& sums) {
   const Doubles d;
   for (std::int64_t c = 0; c < num_channels; c += kDoubles) {
+    __builtin_prefetch(x + c + fetch_ahead);
+    __builtin_prefetch(dy + c + fetch_ahead);
     const std::int64_t count = std::min(kDoubles, num_channels - c);
     const auto gradient = LoadUpTo(d, dy + c, count);
     const auto product =
@@ -306,7 +309,7 @@ void SumChannels(const T* x, const T* dy, std::int64_t spatial,
                  std::int64_t num_channels, double mean,
                  std::int64_t fetch_ahead, const ChannelSums& sums) {
   if (spatial == 1) {
-    SumSingleValues(x, dy, num_channels, mean, sums);
+    SumSingleValues(x, dy, num_channels, mean, fetch_ahead, sums);
     return;
   }
   if (spatial <= kSegment) {

@@ -177,6 +177,14 @@ HWY_INLINE hn::Vec<D> MapChannel(D d, Coefficients coefficients,
     const auto in_run = hn::FirstN(d, static_cast<std::size_t>(count));
     return MulAdd(d, hn::IfThenElseZero(in_run, v), zero, product);
   }
+  if (!kStream && count % kVector != 0) {
+    // The last ones come first: loads from where something was just stored in a
+    // page of the same alignment would wait for it.
+    const std::int64_t last = count - kVector;
+    const auto v = Formula::Of(d, coefficients, last, x, dy, LoadWhole());
+    StoreAs(d, v, out + last);
+    if constexpr (Formula::kMayOverflow) product = MulAdd(d, v, zero, product);
+  }
   std::int64_t i = 0;
   if constexpr (kStream) {
     i = std::min(ElementsToLine(out), count - kVector);
@@ -220,11 +228,12 @@ HWY_INLINE hn::Vec<D> MapChannel(D d, Coefficients coefficients,
     StoreAs(d, v, out + i);
     if constexpr (Formula::kMayOverflow) product = MulAdd(d, v, zero, product);
   }
-  if (i < count) {
-    i = count - kVector;
-    const auto v = Formula::Of(d, coefficients, i, x, dy, LoadWhole());
-    StoreAs(d, v, out + i);
-    if constexpr (Formula::kMayOverflow) product = MulAdd(d, v, zero, product);
+  if (kStream && i < count) {
+    const LoadFirst load = {count - i};
+    const auto v = Formula::Of(d, coefficients, i, x, dy, load);
+    StoreFirstAs(d, v, out + i, count - i);
+    const auto in_run = hn::FirstN(d, static_cast<std::size_t>(count - i));
+    product = MulAdd(d, hn::IfThenElseZero(in_run, v), zero, product);
   }
   return product;
 }
@@ -255,6 +264,10 @@ class GradInputOfRun {
   }
 
  private:
+  template <typename Float>
+  static constexpr auto kCount =
+      static_cast<std::int64_t>(hn::MaxLanes(hn::ScalableTag<Float>()));
+
   struct Position {
     std::int64_t channel;
     std::int64_t within;
@@ -269,7 +282,13 @@ class GradInputOfRun {
     const T* dy = tensors_.dy + block.offset;
     T* dx = tensors_.dx + block.offset;
     Position at = {block.channel, block.position};
-    if (spatial_ < kShort) {
+    if (spatial_ == 1) {
+      if (tensors_.frozen) {
+        MapSingleValues<FrozenFormula, Float>(block);
+      } else {
+        MapSingleValues<FullFormula, Float>(block);
+      }
+    } else if (spatial_ < kShort) {
       ForEachPiece(block, fetch_ahead,
                    [&](std::int64_t i, std::int64_t count, T* out) HWY_ATTR {
                      ShortChannels<Float>(x + i, dy + i, out, count, at);
@@ -321,12 +340,6 @@ class GradInputOfRun {
   template <typename Float>
   HWY_NOINLINE void FillScales(std::int64_t count, Position& at,
                                Float* scales) const {
-    if (spatial_ == 1) {
-      StoreScales(group_, tensors_.frozen, tensors_.weight + at.channel, count,
-                  scales);
-      at.channel += count;
-      return;
-    }
     ForEachRun(
         count, at,
         [&](std::int64_t channel, std::int64_t i, std::int64_t n)
@@ -369,6 +382,39 @@ class GradInputOfRun {
     if constexpr (Formula::kMayOverflow && !std::is_same_v<T, double>) {
       if (!hn::AllTrue(d, hn::Eq(product, hn::Zero(d)))) {
         RepairChannels(x, dy, out, count, first);
+      }
+    }
+  }
+
+  // Of channels that have one value each.
+  template <class Formula, typename Float>
+  HWY_NOINLINE void MapSingleValues(const Block& block) const {
+    const hn::ScalableTag<Float> d;
+    const double factor = std::is_same_v<Float, double> && !tensors_.frozen
+                              ? 1.0
+                              : group_.statistics.rstd;
+    const T* x = tensors_.x + block.offset;
+    const T* dy = tensors_.dy + block.offset;
+    T* dx = tensors_.dx + block.offset;
+    const WeightedChannels<Float> coefficients(tensors_.weight + block.channel,
+                                               block.width, factor,
+                                               Constants<Float>());
+    auto product = hn::Zero(d);
+    for (std::int64_t i = 0; i < block.width; i += kCount<Float>) {
+      const std::int64_t count = std::min(kCount<Float>, block.width - i);
+      const LoadFirst load = {count};
+      const auto v = Formula::Of(d, coefficients, i, x, dy, load);
+      StoreUpTo(d, v, dx + i, count);
+      if constexpr (Formula::kMayOverflow) {
+        // Zero beyond the last value, whatever the constants are.
+        const auto in_run = hn::FirstN(d, static_cast<std::size_t>(count));
+        product =
+            MulAdd(d, hn::IfThenElseZero(in_run, v), hn::Zero(d), product);
+      }
+    }
+    if constexpr (Formula::kMayOverflow && !std::is_same_v<T, double>) {
+      if (!hn::AllTrue(d, hn::Eq(product, hn::Zero(d)))) {
+        RepairChannels(x, dy, dx, block.width, {block.channel, block.position});
       }
     }
   }

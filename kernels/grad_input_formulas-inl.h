@@ -145,6 +145,48 @@ class RowOfGroup : public OneChannel<Float> {
   const Float* scales_;
 };
 
+/// The coefficients of `num_channels` channels of one group, an element each:
+/// `factor` times their weights is rounded where it is needed.
+template <typename Float>
+class WeightedChannels : public OneChannel<Float> {
+ public:
+  HWY_INLINE WeightedChannels(const double* weight, std::int64_t num_channels,
+                              double factor,
+                              const ConstantsOf<Float>& constants)
+      : OneChannel<Float>(0, constants),
+        weight_(weight),
+        num_channels_(num_channels),
+        factor_(factor) {}
+
+  template <class D>
+  HWY_INLINE hn::Vec<D> Scale(D d, std::int64_t i) const {
+    if constexpr (std::is_same_v<Float, double>) {
+      return Products(i);
+    } else {
+#if HWY_TARGET == HWY_SCALAR
+      return hn::Set(d, static_cast<float>(hn::GetLane(Products(i))));
+#else
+      const hn::Half<D> half;
+      return hn::Combine(d, hn::DemoteTo(half, Products(i + kDoubles)),
+                         hn::DemoteTo(half, Products(i)));
+#endif
+    }
+  }
+
+ private:
+  // Of channels from i on, then zeros.
+  HWY_INLINE DoubleVector Products(std::int64_t i) const {
+    const Doubles d;
+    const std::int64_t count =
+        std::clamp<std::int64_t>(num_channels_ - i, 0, kDoubles);
+    return hn::Mul(hn::Set(d, factor_), LoadUpTo(d, weight_ + i, count));
+  }
+
+  const double* weight_;
+  std::int64_t num_channels_;
+  double factor_;
+};
+
 /// The coefficients of a row of channels of several groups.
 template <typename Float>
 class RowOfGroups {
@@ -283,14 +325,16 @@ inline bool GradInputIsInSingle(const GroupGradient& group, bool frozen,
   const auto rstd = hn::Set(d, statistics.rstd);
   const auto most = hn::Set(d, kMaxSingleFactor);
   const auto least = hn::Set(d, 1 / kMaxSingleFactor);
+  // One branch for all: most groups are.
+  auto all = hn::Eq(rstd, rstd);
   for (std::int64_t c = 0; c < num_channels; c += kDoubles) {
     const auto scale = hn::Abs(hn::Mul(
         rstd, LoadUpTo(d, weight + c, std::min(kDoubles, num_channels - c))));
     const auto is_factor = hn::And(hn::Ge(scale, least), hn::Le(scale, most));
     const auto is_zero = hn::Eq(scale, hn::Zero(d));
-    if (!hn::AllTrue(d, hn::Or(is_zero, is_factor))) return false;
+    all = hn::And(all, hn::Or(is_zero, is_factor));
   }
-  return true;
+  return hn::AllTrue(d, all);
 }
 
 }  // namespace HWY_NAMESPACE
