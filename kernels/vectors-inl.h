@@ -101,6 +101,17 @@ HWY_INLINE hn::Vec<D> LoadFirstAs(D d, const T* p, std::int64_t count) {
     } else {
       return hn::PromoteTo(d, v);
     }
+  } else if constexpr (kMaskedLoads) {
+    const hn::Rebind<float, D> singles;
+    const hn::Rebind<std::uint16_t, D> bits;
+    const auto v = hn::MaskedLoad(hn::FirstN(bits, n), bits,
+                                  reinterpret_cast<const std::uint16_t*>(p));
+    const auto elements = hn::BitCast(ElementsOf<D, T>(), v);
+    if constexpr (std::is_same_v<hn::TFromD<D>, double>) {
+      return hn::PromoteTo(d, hn::PromoteTo(singles, elements));
+    } else {
+      return hn::PromoteTo(d, elements);
+    }
   } else {
     T copy[hn::MaxLanes(d)] = {};
     std::memcpy(copy, p, n * sizeof(T));
