@@ -48,6 +48,12 @@ HWY_INLINE std::int64_t ElementsToLine(const T* p) {
          static_cast<std::int64_t>(sizeof(T));
 }
 
+template <class D, typename T, class Map>
+HWY_INLINE void StoreMapped(D d, const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
+                            std::int64_t i, const Map& map) {
+  StoreAs(d, map(LoadAs(d, x + i), i), y + i);
+}
+
 /// Whether a map is the same for all elements of a run and its values are
 /// finite: maps that are say so.
 template <class Map, class = void>
@@ -67,9 +73,8 @@ HWY_INLINE std::int64_t MapPairs(const Bfloat16* HWY_RESTRICT x,
   const bool stream = traffic.stream && count >= 4 * kPairs;
   if (stream) {
     i = ElementsToLine(y);
-    if (i > 0) {
-      StoreAs(Singles(), map(LoadAs(Singles(), x), 0), y);
-      StoreAs(Singles(), map(LoadAs(Singles(), x + kSingles), 0), y + kSingles);
+    for (std::int64_t j = 0; j < i; j += kSingles) {
+      StoreMapped(Singles(), x, y, j, map);
     }
   }
   for (; i + kPairs <= count; i += kPairs) {
@@ -93,12 +98,6 @@ HWY_INLINE std::int64_t MapPairs(const Bfloat16* HWY_RESTRICT x,
   return i;
 }
 #endif
-
-template <class D, typename T, class Map>
-HWY_INLINE void StoreMapped(D d, const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
-                            std::int64_t i, const Map& map) {
-  StoreAs(d, map(LoadAs(d, x + i), i), y + i);
-}
 
 /// Computes `count` consecutive elements of `y` from those of `x`:
 /// `map(vector, i)` gives those from element i on. Some are computed twice.

@@ -1,0 +1,130 @@
+// Tensors beyond the caches, whose results the kernels write past them: the
+// same bits as those of a small tensor.
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "kernels/partition.h"
+#include "tests/unit/kernels/kernel_data.h"
+#include "tests/unit/kernels/kernel_run.h"
+#include "tests/unit/kernels/sanitized.h"
+#include "tests/unit/kernels/simd_targets.h"
+
+namespace groupnorm {
+namespace {
+
+using Parameters = std::tuple<SimdTargetOfKernels, DataType, Layout>;
+
+class LargeTensors : public ::testing::TestWithParam<Parameters> {
+ protected:
+  void SetUp() override {
+    const SimdTargetOfKernels& target = std::get<0>(GetParam());
+    if (!IsSupported(target)) GTEST_SKIP() << ReasonToSkip(target);
+    if (kSanitized && target.name != kSimdTargets[0].name) {
+      GTEST_SKIP() << "under the sanitizer only " << kSimdTargets[0].name;
+    }
+    forced_.emplace(target);
+  }
+
+  DataType dtype() const { return std::get<1>(GetParam()); }
+
+  // One sample, whose size is no multiple of a cache line.
+  GroupGeometry Sample(const Extents& extents) const {
+    return Geometry(std::get<2>(GetParam()), extents);
+  }
+
+  // How often it has to be repeated until as many tensors exceed the caches.
+  std::int64_t Repeats(const GroupGeometry& sample,
+                       std::int64_t tensors) const {
+    return kCacheBytes / tensors / TensorBytes(sample, dtype()) + 1;
+  }
+
+ private:
+  std::optional<ForcedSimdTarget> forced_;
+};
+
+std::string NameOf(const ::testing::TestParamInfo<Parameters>& info) {
+  return TestNameOf(std::get<0>(info.param)) +
+         std::string(DataTypeName(std::get<1>(info.param))) +
+         (std::get<2>(info.param) == Layout::kChannelsLast ? "ChannelsLast"
+                                                           : "ChannelsFirst");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LargeTensors,
+                         ::testing::Combine(::testing::ValuesIn(kSimdTargets),
+                                            ::testing::ValuesIn(kDataTypes),
+                                            ::testing::ValuesIn(kLayouts)),
+                         NameOf);
+
+template <typename T>
+std::vector<T> Repeated(const std::vector<T>& values, std::int64_t times) {
+  std::vector<T> all;
+  all.reserve(values.size() * static_cast<std::size_t>(times));
+  for (std::int64_t i = 0; i < times; ++i) {
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
+
+constexpr Extents kSamples[] = {
+    {1, 10, 1001, 5},   // Channels of odd lengths, long enough to overlap.
+    {1, 100, 37, 10},   // Short channels.
+    {1, 2, 100003, 1},  // Groups of several blocks.
+    {1, 64, 2053, 32},  // Rows of whole cache lines in channels last.
+    {1, 7, 31, 7},
+};
+
+TEST_P(LargeTensors, HaveTheOutputOfSmallOnes) {
+  for (const Extents& extents : kSamples) {
+    ForwardCase c = RandomForward(dtype(), Sample(extents));
+    SCOPED_TRACE(Describe(c));
+    const ForwardResult alone = RunForward(c);
+    const std::int64_t repeats = Repeats(c.geometry, 2);
+    c.geometry.batch = repeats;
+    c.input = Repeated(c.input, repeats);
+    const ForwardResult all = RunForward(c);
+    EXPECT_TRUE(SameBits(dtype(), all.output, Repeated(alone.output, repeats)));
+    EXPECT_TRUE(SameBits(all.mean, Repeated(alone.mean, repeats)));
+    EXPECT_TRUE(SameBits(all.rstd, Repeated(alone.rstd, repeats)));
+  }
+}
+
+TEST_P(LargeTensors, HaveTheOutputOfSmallOnesForGivenStatistics) {
+  for (const Extents& extents : kSamples) {
+    ForwardCase c = RandomForward(dtype(), Sample(extents));
+    GiveStatistics(c);
+    SCOPED_TRACE(Describe(c));
+    const ForwardResult alone = RunForward(c);
+    const std::int64_t repeats = Repeats(c.geometry, 2);
+    c.geometry.batch = repeats;
+    c.input = Repeated(c.input, repeats);
+    c.mean = Repeated(c.mean, repeats);
+    c.rstd = Repeated(c.rstd, repeats);
+    EXPECT_TRUE(SameBits(dtype(), RunForward(c).output,
+                         Repeated(alone.output, repeats)));
+  }
+}
+
+TEST_P(LargeTensors, HaveTheGradInputOfSmallOnes) {
+  for (const Extents& extents : kSamples) {
+    BackwardCase c = RandomBackward(dtype(), Sample(extents));
+    c.want_grad_weight = c.want_grad_bias = false;
+    SCOPED_TRACE(Describe(c));
+    const BackwardResult alone = RunBackward(c);
+    const std::int64_t repeats = Repeats(c.geometry, 3);
+    c.geometry.batch = repeats;
+    c.input = Repeated(c.input, repeats);
+    c.grad_output = Repeated(c.grad_output, repeats);
+    EXPECT_TRUE(SameBits(dtype(), RunBackward(c).grad_input,
+                         Repeated(alone.grad_input, repeats)));
+  }
+}
+
+}  // namespace
+}  // namespace groupnorm
