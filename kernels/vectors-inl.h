@@ -216,8 +216,13 @@ HWY_INLINE void StoreAs(D d, hn::Vec<D> v, T* p) {
 /// Likewise, past the caches; `p` must be aligned to the vector of elements.
 template <class D, typename T>
 HWY_INLINE void StreamAs(D d, hn::Vec<D> v, T* p) {
-  hn::Stream(ToElements<T>(d, v), ElementsOf<D, T>(),
-             reinterpret_cast<typename Storage<T>::Lane*>(p));
+  // Highway writes 16 bytes even of shorter vectors.
+  if constexpr (hn::MaxLanes(D()) * sizeof(T) < 16) {
+    StoreAs(d, v, p);
+  } else {
+    hn::Stream(ToElements<T>(d, v), ElementsOf<D, T>(),
+               reinterpret_cast<typename Storage<T>::Lane*>(p));
+  }
 }
 
 /// The same of the first `count` values, fewer than there are lanes. Touches no

@@ -72,16 +72,20 @@ std::vector<T> Repeated(const std::vector<T>& values, std::int64_t times) {
   return all;
 }
 
-constexpr Extents kSamples[] = {
-    {1, 10, 1001, 5},   // Channels of odd lengths, long enough to overlap.
-    {1, 100, 37, 10},   // Short channels.
-    {1, 2, 100003, 1},  // Groups of several blocks.
-    {1, 64, 2053, 32},  // Rows of whole cache lines in channels last.
-    {1, 7, 31, 7},
-};
+// Under a sanitizer only the first two.
+std::vector<Extents> Samples() {
+  std::vector<Extents> samples = {
+      {1, 10, 1001, 5},   // Channels of odd lengths, long enough to overlap.
+      {1, 100, 37, 10},   // Short channels, and rows of odd lengths.
+      {1, 2, 100003, 1},  // Groups of several blocks.
+      {1, 64, 2053, 32},  // Rows of whole cache lines in channels last.
+  };
+  if (kSanitized) samples.resize(2);
+  return samples;
+}
 
 TEST_P(LargeTensors, HaveTheOutputOfSmallOnes) {
-  for (const Extents& extents : kSamples) {
+  for (const Extents& extents : Samples()) {
     ForwardCase c = RandomForward(dtype(), Sample(extents));
     SCOPED_TRACE(Describe(c));
     const ForwardResult alone = RunForward(c);
@@ -96,7 +100,7 @@ TEST_P(LargeTensors, HaveTheOutputOfSmallOnes) {
 }
 
 TEST_P(LargeTensors, HaveTheOutputOfSmallOnesForGivenStatistics) {
-  for (const Extents& extents : kSamples) {
+  for (const Extents& extents : Samples()) {
     ForwardCase c = RandomForward(dtype(), Sample(extents));
     GiveStatistics(c);
     SCOPED_TRACE(Describe(c));
@@ -112,7 +116,7 @@ TEST_P(LargeTensors, HaveTheOutputOfSmallOnesForGivenStatistics) {
 }
 
 TEST_P(LargeTensors, HaveTheGradInputOfSmallOnes) {
-  for (const Extents& extents : kSamples) {
+  for (const Extents& extents : Samples()) {
     BackwardCase c = RandomBackward(dtype(), Sample(extents));
     c.want_grad_weight = c.want_grad_bias = false;
     SCOPED_TRACE(Describe(c));
