@@ -26,9 +26,6 @@ struct Traffic {
   /// Past the caches, since they will not be read soon: worth it where the
   /// tensors exceed the caches.
   bool stream = false;
-  /// Elements from the one being written to one that will soon be read, or 0:
-  /// it is fetched meanwhile, so that reads and writes overlap.
-  std::int64_t fetch_ahead = 0;
 };
 
 HWY_INLINE void FetchLines(const void* begin, std::int64_t bytes) {
@@ -78,9 +75,6 @@ HWY_INLINE std::int64_t MapPairs(const Bfloat16* HWY_RESTRICT x,
     }
   }
   for (; i + kPairs <= count; i += kPairs) {
-    if (traffic.fetch_ahead != 0) {
-      FetchLines(x + i + traffic.fetch_ahead, kCacheLine);
-    }
     SingleVector even, odd;
     LoadPairs(x + i, even, odd);
     const auto rounded = RoundPairs(map(even, 0), map(odd, 0));
@@ -129,9 +123,6 @@ HWY_INLINE void MapRun(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
     }
   } else {
     for (; i + kStep <= count; i += kStep) {
-      if (traffic.fetch_ahead != 0) {
-        FetchLines(x + i + traffic.fetch_ahead, kStep * sizeof(T));
-      }
       StoreMapped(d, x, y, i, map);
       StoreMapped(d, x, y, i + kVector, map);
       StoreMapped(d, x, y, i + 2 * kVector, map);

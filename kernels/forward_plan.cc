@@ -10,8 +10,6 @@ ForwardPlan::ForwardPlan(const ForwardProblem& problem)
       num_groups_(problem.geometry.batch * problem.geometry.num_groups),
       exceeds_caches_(TensorBytes(problem.geometry, problem.dtype) >
                       kCacheBytes / 2),
-      exceeds_second_level_(TensorBytes(problem.geometry, problem.dtype) >
-                            kSecondLevelBytes / 2),
       panel_runs_(PanelRuns(blocks_, problem.geometry.batch)),
       block_runs_(BlockRuns(blocks_, problem.geometry.batch)),
       group_runs_(num_groups_, TaskElements(problem.geometry) /

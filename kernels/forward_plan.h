@@ -44,9 +44,8 @@ class ForwardPlan {
   /// blocks, or of all groups.
   const Runs& runs(std::int64_t phase) const;
 
-  /// Whether the tensors exceed the caches, or those of one processor core.
+  /// Whether the tensors exceed the caches.
   bool exceeds_caches() const { return exceeds_caches_; }
-  bool exceeds_second_level() const { return exceeds_second_level_; }
 
   /// Arrays in scratch memory; null where the phases need none.
   struct Scratch {
@@ -61,7 +60,6 @@ class ForwardPlan {
   Blocks blocks_;
   std::int64_t num_groups_;  // Of all samples.
   bool exceeds_caches_;
-  bool exceeds_second_level_;
   std::vector<ForwardStage> stages_;
   Runs panel_runs_;
   Runs block_runs_;

@@ -142,7 +142,8 @@ inline void StreamBytes(const void* from, void* to, std::int64_t size_bytes,
 }
 
 /// Calls `compute(out)` for a piece of at most kPieceElements elements, from
-/// the i-th on. `fetch_ahead`: as in Traffic, of dy.
+/// the i-th on. `fetch_ahead`: elements from the one that is being written to
+/// one of dy that will soon be read, or 0.
 template <typename T, class Compute>
 HWY_INLINE void WritePiece(const GradInputTensors<T>& tensors, std::int64_t i,
                            std::int64_t count, std::int64_t fetch_ahead,

@@ -62,8 +62,9 @@ if ((${#built[@]} == 0)); then
   echo "No source to look at."
   exit 0
 fi
-# The compile commands are those of g++, which knows other warnings.
+# The compile commands are those of g++, which knows other warnings and options.
 printf '%s\0' "${built[@]}" |
   xargs -0 -n 1 -P "$(nproc)" clang-tidy -p build/dev --quiet \
-    --extra-arg=-Wno-unknown-warning-option
+    --extra-arg=-Wno-unknown-warning-option \
+    --extra-arg=-Wno-ignored-optimization-argument
 echo "${#built[@]} sources are clean."
