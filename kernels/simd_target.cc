@@ -12,7 +12,7 @@ namespace HWY_NAMESPACE {
 namespace {
 
 std::string_view Name() {
-#if HWY_TARGET == HWY_AVX3
+#if HWY_TARGET <= HWY_AVX3
   return "AVX-512";
 #elif HWY_TARGET == HWY_AVX2
   return "AVX2";
