@@ -93,7 +93,9 @@ HWY_INLINE hn::Vec<D> LoadFirstAs(D d, const T* p, std::int64_t count) {
 #else
   constexpr bool kMaskedLoads = false;
 #endif
-  if constexpr (kMaskedLoads && sizeof(T) >= sizeof(float)) {
+  if constexpr (hn::MaxLanes(D()) == 1) {
+    return hn::Zero(d);
+  } else if constexpr (kMaskedLoads && sizeof(T) >= sizeof(float)) {
     const hn::Rebind<T, D> elements;
     const auto v = hn::MaskedLoad(hn::FirstN(elements, n), elements, p);
     if constexpr (std::is_same_v<hn::TFromD<D>, T>) {
@@ -236,9 +238,11 @@ HWY_INLINE void StoreFirstAs(D d, hn::Vec<D> v, T* p, std::int64_t count) {
     return;
   }
 #endif
-  T copy[hn::MaxLanes(d)];
-  StoreAs(d, v, copy);
-  std::memcpy(p, copy, n * sizeof(T));
+  if constexpr (hn::MaxLanes(D()) > 1) {
+    T copy[hn::MaxLanes(d)];
+    StoreAs(d, v, copy);
+    std::memcpy(p, copy, n * sizeof(T));
+  }
 }
 
 /// StoreAs where `count` is the number of lanes, else StoreFirstAs.
