@@ -228,7 +228,13 @@ TEST(WorkerPool, FinishesAStoppedComputationOnceNoTaskRuns) {
     std::atomic<int> running = 0;
     TestComputation computation({64}, [&](std::int64_t, std::int64_t task) {
       ++running;
-      if (task == 5) cancelled = true;
+      if (task == 5) {
+        cancelled = true;
+        cancelled.notify_all();
+      } else if (task > 5) {
+        // Else all could be over before task 5 gets that far.
+        cancelled.wait(false);
+      }
       --running;
     });
     EXPECT_EQ(RunAndWait(pool, computation, absl::InfiniteFuture(), &cancelled)
