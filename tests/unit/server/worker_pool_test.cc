@@ -80,6 +80,7 @@ TEST(WorkerPool, RunsEveryTaskOnceAndThePhasesInOrder) {
     WorkerPool pool(workers, 2);
     const std::vector<std::int64_t> num_tasks = {0, 7, 1, 0, 100, 3, 0};
     std::vector<std::vector<std::atomic<int>>> runs;
+    runs.reserve(num_tasks.size());
     for (const std::int64_t count : num_tasks) {
       runs.emplace_back(static_cast<std::size_t>(count));
     }
@@ -172,8 +173,9 @@ TEST(WorkerPool, StartsWaitingComputationsInTheOrderOfSubmission) {
   WorkerPool pool(1, 1);
   absl::Notification all_submitted;
   std::vector<int> order;
-  std::vector<std::unique_ptr<TestComputation>> computations;
   std::vector<Outcome> outcomes(4);
+  std::vector<std::unique_ptr<TestComputation>> computations;
+  computations.reserve(outcomes.size());
   for (int i = 0; i < 4; ++i) {
     computations.push_back(std::make_unique<TestComputation>(
         std::vector<std::int64_t>{2}, [&, i](std::int64_t, std::int64_t) {
