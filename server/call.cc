@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "server/connection.h"
 #include "server/grpc_status.h"
 #include "server/guarded.h"
 
@@ -113,6 +114,7 @@ void Call::Execute() {
       {.computation = execution_.get(),
        .deadline = absl::FromChrono(context_.deadline()),
        .cancelled = &cancelled_,
+       .connection = ConnectionOf(context_),
        .done = [call = shared_from_this()](absl::Status status) {
          call->OnExecuted(std::move(status));
        }});

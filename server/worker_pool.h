@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "kernels/computation.h"
+#include "server/connection_id.h"
 
 namespace groupnorm {
 
@@ -34,6 +35,8 @@ class WorkerPool {
     Computation* computation = nullptr;
     absl::Time deadline = absl::InfiniteFuture();
     const std::atomic<bool>* cancelled = nullptr;
+    /// Whose work it is.
+    ConnectionId connection = nullptr;
     /// Runs exactly once, on a worker, with no lock held and no task running.
     /// OK: all tasks have run. CANCELLED, DEADLINE_EXCEEDED: stopped before the
     /// next task; where that was the first one, nothing was computed.
