@@ -4,13 +4,10 @@
 #include "absl/time/clock.h"
 
 namespace groupnorm {
-namespace {
 
 absl::Status DrainingError() {
   return absl::UnavailableError("server: draining, expected another server");
 }
-
-}  // namespace
 
 AdmissionController::AdmissionController(int max_queued_calls)
     : max_queued_calls_(max_queued_calls) {}

@@ -12,6 +12,9 @@ namespace groupnorm {
 /// the order of one large request, so that a slot has a chance to be free.
 inline constexpr absl::Duration kRetryPushback = absl::Milliseconds(100);
 
+/// UNAVAILABLE: what a server that drains answers to new calls.
+absl::Status DrainingError();
+
 /// Decides at the headers of a call, before its body is read, whether the
 /// server takes it on. Counts calls: their sizes are not known yet.
 /// Thread-safe.

@@ -13,8 +13,11 @@
 #include "absl/time/clock.h"
 #include "server/admission.h"
 #include "server/call.h"
+#include "server/health_call.h"
+#include "server/health_service.h"
 #include "server/info_call.h"
 #include "server/listen_address.h"
+#include "server/open_streams.h"
 #include "server/reading_slots.h"
 #include "server/service.h"
 #include "server/worker_pool.h"
@@ -45,6 +48,15 @@ constexpr std::int64_t kIdleMessages = 2;
 // a frozen one never.
 constexpr absl::Duration kConnectionsClose = absl::Seconds(1);
 
+// Every client that watches the health keeps a stream open, so this is a bound
+// on clients: far more than a server with this many workers can serve, while
+// idle streams cost little.
+constexpr int kMaxWatches = 16384;
+
+// Checks whose request has not come yet. They are answered at once when it has,
+// so that only callers that mean harm fill this.
+constexpr int kMaxChecks = 1024;
+
 void ServeQueue(grpc::ServerCompletionQueue& queue) {
   void* tag = nullptr;
   bool ok = false;
@@ -67,6 +79,7 @@ struct Server::Impl {
   absl::Status Listen();
   void Serve();
   bool Drain();
+  void SetPhase(ServerPhase phase);
   void StopServing(absl::Time deadline);
 
   const ServerOptions options;
@@ -78,9 +91,13 @@ struct Server::Impl {
   CallCount calls;
   CallCount admitted;
   WorkerPool workers;
+  OpenStreams health_checks{"health checks", kMaxChecks};
+  OpenStreams health_watches{"health watches", kMaxWatches};
   GroupNormService service;
+  HealthService health_service;
   CallEnvironment call_environment;
   InfoEnvironment info_environment;
+  HealthEnvironment health_environment;
 
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
   std::unique_ptr<grpc::Server> server;
@@ -112,7 +129,11 @@ Server::Impl::Impl(const ServerOptions& with_defaults)
                        .info = {.max_message_bytes = options.max_message_bytes,
                                 .workers = options.workers,
                                 .started = absl::Now()},
-                       .calls = calls} {}
+                       .calls = calls},
+      health_environment{.service = health_service,
+                         .checks = health_checks,
+                         .watches = health_watches,
+                         .calls = calls} {}
 
 absl::Status Server::Impl::Listen() {
   const auto max_message_bytes = static_cast<int>(options.max_message_bytes);
@@ -126,6 +147,7 @@ absl::Status Server::Impl::Listen() {
   builder.AddChannelArgument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
                              1);
   builder.RegisterService(&service);
+  builder.RegisterService(&health_service);
   for (int i = 0; i < kQueues; ++i) {
     queues.push_back(builder.AddCompletionQueue());
   }
@@ -165,15 +187,24 @@ void Server::Impl::Serve() {
     Call::Await(GroupNormService::kForward, call_environment, queue.get());
     Call::Await(GroupNormService::kBackward, call_environment, queue.get());
     InfoCall::Await(info_environment, queue.get());
+    HealthCall::Await(HealthService::kCheck, health_environment, queue.get());
+    HealthCall::Await(HealthService::kWatch, health_environment, queue.get());
     threads.emplace_back([&queue = *queue] { ServeQueue(queue); });
   }
+}
+
+void Server::Impl::SetPhase(ServerPhase phase) {
+  if (phase == ServerPhase::kClosing) admission.StartDraining();
+  health_checks.SetPhase(phase);
+  health_watches.SetPhase(phase);
 }
 
 bool Server::Impl::Drain() {
   absl::MutexLock lock(&drain_mutex);
   if (drained.has_value()) return *drained;
+  SetPhase(ServerPhase::kLeaving);
   const absl::Time deadline = absl::Now() + options.drain_timeout;
-  admission.StartDraining();
+  SetPhase(ServerPhase::kClosing);
   drained = admitted.AwaitNone(deadline);
   const absl::Time now = absl::Now();
   StopServing(*drained ? std::min(deadline, now + kConnectionsClose) : now);
@@ -212,7 +243,7 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() {
   absl::MutexLock lock(&impl_->drain_mutex);
   if (impl_->drained.has_value()) return;
-  impl_->admission.StartDraining();
+  impl_->SetPhase(ServerPhase::kClosing);
   impl_->StopServing(absl::Now());
 }
 

@@ -10,7 +10,9 @@ RawCall::RawCall(std::shared_ptr<grpc::Channel> channel,
                  const std::string& method, std::chrono::milliseconds timeout,
                  grpc_compression_algorithm compression)
     : channel_(std::move(channel)),
-      path_("/groupnorm.v1.GroupNormService/" + method),
+      path_(method.starts_with("/")
+                ? method
+                : "/groupnorm.v1.GroupNormService/" + method),
       method_(path_.c_str(), grpc::internal::RpcMethod::BIDI_STREAMING,
               channel_) {
   context_.set_deadline(std::chrono::system_clock::now() + timeout);

@@ -15,7 +15,8 @@ namespace groupnorm {
 /// when the test says so. What no unary stub does, but any client may.
 class RawCall {
  public:
-  /// `method` is "Forward", "Backward" or "GetServerInfo".
+  /// `method` is "Forward", "Backward", "GetServerInfo", or the path of a
+  /// method of another service, as in "/package.Service/Method".
   RawCall(std::shared_ptr<grpc::Channel> channel, const std::string& method,
           std::chrono::milliseconds timeout = std::chrono::minutes(5),
           grpc_compression_algorithm compression = GRPC_COMPRESS_NONE);

@@ -1,0 +1,85 @@
+#ifndef GROUPNORM_SERVER_HEALTH_CALL_H_
+#define GROUPNORM_SERVER_HEALTH_CALL_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "server/call_count.h"
+#include "server/completion_tag.h"
+#include "server/health_service.h"
+#include "server/open_streams.h"
+
+namespace groupnorm {
+
+/// What the calls of the health service share. All of it is thread-safe.
+struct HealthEnvironment {
+  HealthService& service;
+  OpenStreams& checks;
+  OpenStreams& watches;
+  CallCount& calls;  ///< All, those that wait for a caller included.
+};
+
+/// One call of Check or Watch. It takes no room among the calls in flight, so
+/// that a full server still says that it is healthy.
+class HealthCall : public OpenStream,
+                   public std::enable_shared_from_this<HealthCall> {
+ public:
+  /// Makes the server ready for one more call of `method`, served on `queue`.
+  /// `environment` must outlive the call.
+  static void Await(HealthService::Method method,
+                    HealthEnvironment& environment,
+                    grpc::ServerCompletionQueue* queue);
+
+  HealthCall(HealthService::Method method, HealthEnvironment& environment,
+             grpc::ServerCompletionQueue* queue);
+
+  void OnPhase() override;
+
+ private:
+  using Response = grpc::health::v1::HealthCheckResponse;
+
+  // What is said next, in one operation of gRPC: a message, the end of the
+  // call, both, or nothing.
+  struct Step {
+    std::optional<Response::ServingStatus> tell = std::nullopt;
+    std::optional<absl::Status> end = std::nullopt;
+  };
+
+  void OnHeaders(bool ok);
+  void OnRequest(bool ok);
+  void OnTold(bool ok);
+  void OnOver();
+
+  void Fail(absl::Status status);
+  void Answer();
+  Step NextStep() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Response::ServingStatus StatusIn(ServerPhase phase) const;
+
+  CallCount::Member member_;  // First, so that it is destroyed last.
+  const HealthService::Method method_;
+  HealthEnvironment& environment_;
+  OpenStreams& streams_;
+  grpc::ServerCompletionQueue* const queue_;
+
+  grpc::ServerContext context_;
+  HealthService::Stream stream_;
+  grpc::health::v1::HealthCheckRequest request_;
+
+  absl::Mutex mutex_;
+  bool has_request_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status fault_ ABSL_GUARDED_BY(mutex_);    // Ends the call.
+  bool telling_ ABSL_GUARDED_BY(mutex_) = false;  // A step is under way.
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;    // No further one will start.
+  std::optional<Response::ServingStatus> told_ ABSL_GUARDED_BY(mutex_);
+
+  CompletionTag headers_tag_, over_tag_, request_tag_, tell_tag_;
+};
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_SERVER_HEALTH_CALL_H_

@@ -1,0 +1,64 @@
+#ifndef GROUPNORM_SERVER_OPEN_STREAMS_H_
+#define GROUPNORM_SERVER_OPEN_STREAMS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+
+namespace groupnorm {
+
+/// How far the server is on its way from start to end.
+enum class ServerPhase {
+  kServing,
+  kLeaving,  ///< Still answers, and says that it soon will not.
+  kClosing,  ///< Takes no new call, ends streams, finishes calls in flight.
+};
+
+/// A call that may stay open for as long as the server lives.
+class OpenStream {
+ public:
+  virtual ~OpenStream() = default;
+
+  /// The phase of the server has changed. Runs on the thread that changed it,
+  /// beside any other step of the call, with no lock held.
+  virtual void OnPhase() = 0;
+};
+
+/// The open streams of one kind: bounded in number, and told when the server is
+/// about to end, since it cannot end before they do. Thread-safe.
+class OpenStreams {
+ public:
+  /// `kind` names them in the text of a refusal, as in "health watches".
+  OpenStreams(std::string kind, int max_open);
+
+  /// Counts a stream as open until Leave(), which the caller owes when this
+  /// returns OK. From then on it hears of every change of phase, once it has
+  /// looked at phase() itself. UNAVAILABLE: the server is closing.
+  /// RESOURCE_EXHAUSTED: as many as may be are open.
+  absl::Status Enter(const std::shared_ptr<OpenStream>& stream);
+  void Leave(const OpenStream* stream);
+
+  /// Takes no lock.
+  ServerPhase phase() const { return phase_; }
+
+  /// Goes on to a later phase and tells every stream.
+  void SetPhase(ServerPhase phase);
+
+ private:
+  const std::string kind_;
+  const std::size_t max_open_;
+  std::atomic<ServerPhase> phase_ = ServerPhase::kServing;  // Set under mutex_.
+  absl::Mutex mutex_;
+  std::unordered_map<const OpenStream*, std::weak_ptr<OpenStream>> streams_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_SERVER_OPEN_STREAMS_H_

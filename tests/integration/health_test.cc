@@ -1,0 +1,157 @@
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "tests/testing/call_outcome.h"
+#include "tests/testing/messages.h"
+#include "tests/testing/raw_call.h"
+#include "tests/testing/test_server.h"
+
+namespace groupnorm {
+namespace {
+
+using grpc::health::v1::Health;
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+using ::testing::StartsWith;
+
+constexpr char kServiceName[] = "groupnorm.v1.GroupNormService";
+
+HealthCheckRequest For(const std::string& service) {
+  HealthCheckRequest request;
+  request.set_service(service);
+  return request;
+}
+
+void SetDeadline(grpc::ClientContext& context) {
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::minutes(5));
+}
+
+grpc::Status Check(const std::shared_ptr<grpc::Channel>& channel,
+                   const std::string& service, HealthCheckResponse* response) {
+  grpc::ClientContext context;
+  SetDeadline(context);
+  return Health::NewStub(channel)->Check(&context, For(service), response);
+}
+
+// An open stream of Watch.
+class Watch {
+ public:
+  Watch(const std::shared_ptr<grpc::Channel>& channel,
+        const std::string& service)
+      : stub_(Health::NewStub(channel)) {
+    SetDeadline(context_);
+    stream_ = stub_->Watch(&context_, For(service));
+  }
+
+  // What the server says next, or -1 once the stream has ended.
+  int Next() {
+    HealthCheckResponse response;
+    return stream_->Read(&response) ? response.status() : -1;
+  }
+
+  void Cancel() { context_.TryCancel(); }
+  grpc::Status Finish() { return stream_->Finish(); }
+
+ private:
+  std::unique_ptr<Health::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<HealthCheckResponse>> stream_;
+};
+
+TEST(Health, ServesAsAWholeAndByTheNameOfTheService) {
+  TestServer server;
+  for (const char* service : {"", kServiceName}) {
+    HealthCheckResponse response;
+    EXPECT_THAT(Check(server.channel(), service, &response), Succeeds());
+    EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+    EXPECT_EQ(Watch(server.channel(), service).Next(),
+              HealthCheckResponse::SERVING);
+  }
+}
+
+TEST(Health, DoesNotKnowOtherServices) {
+  TestServer server;
+  HealthCheckResponse response;
+  EXPECT_THAT(
+      Check(server.channel(), "groupnorm.v2.GroupNormService", &response),
+      FailsWith(grpc::StatusCode::NOT_FOUND,
+                "service: 'groupnorm.v2.GroupNormService', expected '' "
+                "or 'groupnorm.v1.GroupNormService'"));
+  EXPECT_THAT(Check(server.channel(), std::string(100'000, '\n'), &response),
+              FailsWith(grpc::StatusCode::NOT_FOUND,
+                        StartsWith("service: '" + std::string(1000, '?'))));
+  EXPECT_EQ(Watch(server.channel(), "groupnorm.v2.GroupNormService").Next(),
+            HealthCheckResponse::SERVICE_UNKNOWN);
+}
+
+TEST(Health, RefusesWhatIsNoRequest) {
+  TestServer server;
+  for (const char* method :
+       {"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"}) {
+    RawCall missing(server.channel(), method);
+    missing.EndRequest();
+    EXPECT_THAT(missing.Finish(),
+                FailsWith(grpc::StatusCode::INVALID_ARGUMENT,
+                          "request: missing or not valid, expected a "
+                          "HealthCheckRequest"));
+    RawCall garbage(server.channel(), method);
+    garbage.Send("\xff");
+    EXPECT_THAT(garbage.Finish(),
+                FailsWith(grpc::StatusCode::INVALID_ARGUMENT,
+                          "request: missing or not valid, expected a "
+                          "HealthCheckRequest"));
+  }
+}
+
+TEST(Health, AnswersWhileTheServerIsFull) {
+  ServerOptions options = LoopbackOptions();
+  options.max_queued_calls = 2;
+  TestServer server(options);
+  RawCall first(server.channel(), "Forward"),
+      second(server.channel(), "Forward");
+  server.AwaitCallsInFlight(2);
+  HealthCheckResponse response;
+  EXPECT_THAT(Check(server.channel(), "", &response), Succeeds());
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  EXPECT_EQ(Watch(server.channel(), "").Next(), HealthCheckResponse::SERVING);
+}
+
+TEST(Health, KeepsServingBesideWatchesThatWereCancelled) {
+  TestServer server;
+  for (int i = 0; i < 100; ++i) {
+    Watch watch(server.channel(), "");
+    EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVING);
+    watch.Cancel();
+    EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  EXPECT_EQ(Watch(server.channel(), "").Next(), HealthCheckResponse::SERVING);
+}
+
+TEST(Health, EndsOpenWatchesWhenTheServerDrains) {
+  TestServer server;
+  std::vector<std::unique_ptr<Watch>> watches;
+  for (const char* service : {"", kServiceName, "other"}) {
+    watches.push_back(std::make_unique<Watch>(server.channel(), service));
+    EXPECT_NE(watches.back()->Next(), -1);
+  }
+  EXPECT_TRUE(server.server().Drain());
+  EXPECT_EQ(watches[0]->Next(), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(watches[1]->Next(), HealthCheckResponse::NOT_SERVING);
+  for (const auto& watch : watches) {
+    EXPECT_EQ(watch->Next(), -1);
+    EXPECT_THAT(watch->Finish(),
+                FailsWith(grpc::StatusCode::UNAVAILABLE,
+                          "server: draining, expected another server"));
+  }
+}
+
+}  // namespace
+}  // namespace groupnorm
