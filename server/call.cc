@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/connection.h"
 #include "server/grpc_status.h"
@@ -82,6 +83,7 @@ void Call::OnReadingSlot() {
 }
 
 void Call::OnRead(bool ok) {
+  received_ = absl::Now();
   // Not ok: the caller ended without a message, or the call is over (cancelled,
   // or gRPC refused a message that is too large): then nobody sees this answer.
   const absl::Status status = ok ? RunGuarded([this] { return Prepare(); })
@@ -115,12 +117,20 @@ void Call::Execute() {
        .deadline = absl::FromChrono(context_.deadline()),
        .cancelled = &cancelled_,
        .connection = ConnectionOf(context_),
+       .timing = &timing_,
        .done = [call = shared_from_this()](absl::Status status) {
          call->OnExecuted(std::move(status));
        }});
 }
 
 void Call::OnExecuted(absl::Status status) {
+  if (timing_.first_task != absl::InfiniteFuture()) {
+    spdlog::debug(
+        "{} from {}: first task {} us after its last byte, longest task {} us",
+        MethodName(method_), context_.peer(),
+        absl::ToInt64Microseconds(timing_.first_task - received_),
+        absl::ToInt64Microseconds(timing_.longest_task));
+  }
   if (status.ok()) {
     Reply();
   } else {
@@ -162,6 +172,7 @@ void Call::OnOver() {
   if (!context_.IsCancelled()) return;
   cancelled_ = true;
   environment_.reading_slots.Leave(this);
+  environment_.workers.EndWaiting(ConnectionOf(context_), &cancelled_);
 }
 
 void Call::ReleaseReadingSlot() {

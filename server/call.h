@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/admission.h"
 #include "server/call_count.h"
 #include "server/completion_tag.h"
@@ -82,6 +83,8 @@ class Call : public std::enable_shared_from_this<Call> {
   GroupNormService::TensorStream stream_;
   grpc::ByteBuffer request_;
   std::unique_ptr<Execution> execution_;
+  absl::Time received_;  // Its last byte was read.
+  WorkerPool::Timing timing_;
   bool in_flight_ = false;  // Admission counts it.
   bool has_reading_slot_ = false;
   std::atomic<bool> cancelled_ = false;

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cfenv>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
@@ -192,6 +195,169 @@ TEST(WorkerPool, StartsWaitingComputationsInTheOrderOfSubmission) {
     EXPECT_EQ(outcome.Await(), absl::OkStatus());
   }
   EXPECT_THAT(order, ElementsAre(0, 0, 1, 1, 2, 2, 3, 3));
+}
+
+// A pool of one worker, and works that note the order of their tasks. The
+// worker is held until everything is submitted.
+class WorkerPoolTurns : public ::testing::Test {
+ protected:
+  explicit WorkerPoolTurns(int max_running = 2) : pool_(1, max_running) {
+    pool_.Submit(
+        {.computation = &gate_, .connection = "gate", .done = Count()});
+    gate_entered_.WaitForNotification();
+  }
+
+  void Submit(char name, std::int64_t tasks, ConnectionId connection) {
+    computations_.push_back(std::make_unique<TestComputation>(
+        std::vector<std::int64_t>{tasks},
+        [this, name](std::int64_t, std::int64_t) { order_ += name; }));
+    ++submitted_;
+    pool_.Submit({.computation = computations_.back().get(),
+                  .connection = connection,
+                  .done = Count()});
+  }
+
+  // The names of all tasks in the order in which they ran.
+  std::string Order() {
+    gate_opens_.Notify();
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &WorkerPoolTurns::AllDone));
+    return order_;
+  }
+
+ private:
+  std::function<void(absl::Status)> Count() {
+    return [this](const absl::Status& status) {
+      EXPECT_EQ(status, absl::OkStatus());
+      absl::MutexLock lock(&mutex_);
+      ++done_;
+    };
+  }
+  bool AllDone() const { return done_ == submitted_; }
+
+  absl::Notification gate_entered_, gate_opens_;
+  TestComputation gate_{{1}, [this](std::int64_t, std::int64_t) {
+                          gate_entered_.Notify();
+                          gate_opens_.WaitForNotification();
+                        }};
+  std::vector<std::unique_ptr<TestComputation>> computations_;
+  std::string order_;  // Written by the only worker.
+  absl::Mutex mutex_;
+  int submitted_ = 1;
+  int done_ = 0;
+  WorkerPool pool_;
+};
+
+TEST_F(WorkerPoolTurns, GoOverConnectionsThenOverTheRequestsOfOne) {
+  const char* const flooding = "flooding";
+  const char* const light = "light";
+  Submit('A', 3, flooding);
+  Submit('B', 3, flooding);
+  Submit('C', 3, flooding);
+  Submit('x', 4, light);
+  // A is running beside the gate. When that ends, B starts in its place, and x
+  // although two are running again, since its connection has nothing else. C
+  // waits until A or B has ended.
+  EXPECT_EQ(Order(), "AxBxAxBxABCCC");
+}
+
+class WorkerPoolManyTurns : public WorkerPoolTurns {
+ protected:
+  WorkerPoolManyTurns() : WorkerPoolTurns(3) {}
+};
+
+TEST_F(WorkerPoolManyTurns, StartWaitingWorkOfConnectionsInTurn) {
+  const std::vector<std::string> connections = {"0", "1", "2", "3", "4"};
+  // Connections 0 and 1 run beside the gate; the others' work waits, as does
+  // the second work of each.
+  for (int i = 0; i < 2; ++i) {
+    for (const std::string& connection : connections) {
+      Submit(static_cast<char>(connection[0] + i * ('a' - '0')), 1,
+             &connection);
+    }
+  }
+  EXPECT_EQ(Order(), "01234abcde");
+}
+
+TEST(WorkerPool, BoundsWhatIsRunningWhateverTheConnections) {
+  constexpr int kMaxRunning = 2;
+  WorkerPool pool(1, kMaxRunning);
+  const std::vector<int> connections(20);
+  std::atomic<int> begun = 0, ended = 0;
+  int most = 0;  // One worker: no two tasks run at the same time.
+  absl::Notification all_submitted;
+  TestComputation computation({1, 1}, [&](std::int64_t phase, std::int64_t) {
+    all_submitted.WaitForNotification();
+    if (phase == 0) most = std::max(most, ++begun - ended);
+    if (phase == 1) ++ended;
+  });
+  std::vector<Outcome> outcomes(3 * connections.size());
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    pool.Submit({.computation = &computation,
+                 .connection = &connections[i % connections.size()],
+                 .done = outcomes[i].Done()});
+  }
+  all_submitted.Notify();
+  for (Outcome& outcome : outcomes) {
+    EXPECT_EQ(outcome.Await(), absl::OkStatus());
+  }
+  EXPECT_LE(most, 2 * kMaxRunning - 1);
+  EXPECT_GE(most, kMaxRunning);
+}
+
+TEST(WorkerPool, EndsCancelledWorkThatWaitsBeforeAnyOtherTask) {
+  WorkerPool pool(2, 1);
+  const int connection = 0;
+  absl::Notification entered, opens;
+  TestComputation running({1}, [&](std::int64_t, std::int64_t) {
+    entered.Notify();
+    opens.WaitForNotification();
+  });
+  TestComputation waiting({1}, [](std::int64_t, std::int64_t) { FAIL(); });
+  std::atomic<bool> cancelled = false;
+  Outcome running_outcome, waiting_outcome, late_outcome;
+  pool.Submit({.computation = &running,
+               .connection = &connection,
+               .done = running_outcome.Done()});
+  entered.WaitForNotification();
+  pool.Submit({.computation = &waiting,
+               .cancelled = &cancelled,
+               .connection = &connection,
+               .done = waiting_outcome.Done()});
+  cancelled = true;
+  pool.EndWaiting(&connection, &cancelled);
+  EXPECT_EQ(waiting_outcome.Await(),
+            absl::CancelledError("request: cancelled"));
+  // One that comes when it is cancelled already does not wait either.
+  pool.Submit({.computation = &waiting,
+               .cancelled = &cancelled,
+               .connection = &connection,
+               .done = late_outcome.Done()});
+  EXPECT_EQ(late_outcome.Await(), absl::CancelledError("request: cancelled"));
+  pool.EndWaiting(&connection, &cancelled);
+  opens.Notify();
+  EXPECT_EQ(running_outcome.Await(), absl::OkStatus());
+}
+
+TEST(WorkerPool, SaysWhenTheFirstTaskBeganAndHowLongTheLongestTook) {
+  WorkerPool pool(1, 1);
+  const absl::Time before = absl::Now();
+  absl::Time began, ended;
+  TestComputation computation({1, 1}, [&](std::int64_t phase, std::int64_t) {
+    if (phase == 0) return;
+    began = absl::Now();
+    while (absl::Now() < began + absl::Milliseconds(1)) {
+    }
+    ended = absl::Now();
+  });
+  WorkerPool::Timing timing;
+  Outcome outcome;
+  pool.Submit(
+      {.computation = &computation, .timing = &timing, .done = outcome.Done()});
+  EXPECT_EQ(outcome.Await(), absl::OkStatus());
+  EXPECT_GE(timing.first_task, before);
+  EXPECT_LE(timing.first_task, began);
+  EXPECT_GE(timing.longest_task, ended - began);
 }
 
 TEST(WorkerPool, NeverComputesWhatExpiredWhileItWaited) {
