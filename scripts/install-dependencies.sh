@@ -21,6 +21,7 @@ case "${1-}" in
       python3-mpmath python3-protobuf # the conformance vectors
       python3-matplotlib # the picture of the benchmarks
       clang clang-format clang-tidy
+      libclang-rt-14-dev # libFuzzer
     )
     ;;
   *)

@@ -3,7 +3,7 @@
 # which suites it did not run and why.
 #
 #   scripts/test.sh          builds preset dev and runs its tests
-#   scripts/test.sh --all    also the sanitizers, Clang and every check
+#   scripts/test.sh --all    also the sanitizers, Clang, the fuzzers and every check
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/steps.sh
@@ -28,6 +28,7 @@ step "build and tests (dev)" build_and_test dev
 more "build and tests (asan)" build_and_test asan
 more "build and tests (tsan)" build_and_test tsan
 more "build (clang)" build_only clang
+more "fuzz (60 s each)" scripts/fuzz.sh 60
 more "clang-tidy" scripts/check-tidy.sh
 more "format" scripts/check-format.sh
 more "layers" scripts/check-layers.py
