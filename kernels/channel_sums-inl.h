@@ -30,14 +30,15 @@ inline constexpr std::int64_t kMaxChannels = kMaxColumns;
 inline constexpr std::int64_t kChannelCapacity =
     kMaxChannels + hn::MaxLanes(Doubles());
 
-/// Adds dy (x - mean) and dy. Products by 1 change no bit: the units that add
-/// are busy with widening the values, those that multiply are not.
-template <class Lanes>
+/// Adds dy (x - mean) and dy, some of it by products by 1 if `kByProducts`,
+/// which changes no bit: the units that add are busy with widening the values,
+/// those that multiply are not. All are busy where every other vector does so.
+template <bool kByProducts = true, class Lanes>
 HWY_INLINE void AddTerms(DoubleVector x, DoubleVector dy, DoubleVector mean,
                          Lanes& first, Lanes& second) {
   const Doubles d;
   const auto one = hn::Set(d, 1.0);
-  if constexpr (std::is_same_v<Lanes, PlainLanes>) {
+  if constexpr (kByProducts && std::is_same_v<Lanes, PlainLanes>) {
     first.AddProduct(dy, MulAdd(d, x, one, hn::Neg(mean)));
     second.AddProduct(dy, one);
   } else {
@@ -56,6 +57,11 @@ struct RunProducts {
   double mean;
   std::int64_t fetch_ahead;
 
+  /// Those from the i-th value on.
+  HWY_INLINE RunProducts From(std::int64_t i) const {
+    return {x + i, dy + i, mean, fetch_ahead};
+  }
+
   HWY_INLINE void FetchRow(std::int64_t i) const {
     constexpr auto kBytes = kLanes * static_cast<std::int64_t>(sizeof(T));
     FetchLines(x + i + fetch_ahead, kBytes);
@@ -67,6 +73,14 @@ struct RunProducts {
     const Doubles d;
     AddTerms(LoadAs(d, x + i), LoadAs(d, dy + i), hn::Set(d, mean), first,
              second);
+  }
+
+  template <class First, class Second>
+  HWY_INLINE void AddOddVector(std::int64_t i, First& first,
+                               Second& second) const {
+    const Doubles d;
+    AddTerms<false>(LoadAs(d, x + i), LoadAs(d, dy + i), hn::Set(d, mean),
+                    first, second);
   }
 
   template <class First, class Second>
@@ -217,34 +231,37 @@ class ShortRuns {
 };
 
 /// Sums a run of at most kSegment values, the `run`-th of those to be reduced.
-template <class Lanes, class Terms>
-HWY_INLINE void SumShortRun(const Terms& terms, std::int64_t count,
+template <class Lanes, typename T>
+HWY_INLINE void SumShortRun(const RunProducts<T>& terms, std::int64_t count,
                             std::int64_t run, ShortRuns& firsts,
                             ShortRuns& seconds) {
   for (std::int64_t lane = 0; lane < kPartialLanes; lane += kDoubles) {
     Lanes first0, first8, first16, first24;
     Lanes second0, second8, second16, second24;
-    std::int64_t i = lane;
-    for (; i + 24 + kDoubles <= count; i += kLanes) {
-      if (lane == 0) terms.FetchRow(i);
-      terms.Add(i, first0, second0);
-      terms.Add(i + 8, first8, second8);
-      terms.Add(i + 16, first16, second16);
-      terms.Add(i + 24, first24, second24);
+    RunProducts<T> row = terms.From(lane);
+    std::int64_t left = count - lane;
+    for (; left >= 24 + kDoubles; left -= kLanes) {
+      if (lane == 0) row.FetchRow(0);
+      row.Add(0, first0, second0);
+      row.AddOddVector(8, first8, second8);
+      row.Add(16, first16, second16);
+      row.AddOddVector(24, first24, second24);
+      row = row.From(kLanes);
     }
-    if (lane == 0 && i < count) terms.FetchRow(i);
+    if (lane == 0 && left > 0) row.FetchRow(0);
     const auto add_rest = [&](std::int64_t at, Lanes& first, Lanes& second)
                               HWY_ATTR {
-                                if (count - at >= kDoubles) {
-                                  terms.Add(at, first, second);
-                                } else if (count > at) {
-                                  terms.AddFirst(at, count - at, first, second);
+                                if (left >= at + kDoubles) {
+                                  row.Add(at, first, second);
+                                } else if (left > at) {
+                                  row.AddFirst(at, left - at, first, second);
                                 }
+                                return left > at + kPartialLanes;
                               };
-    add_rest(i, first0, second0);
-    add_rest(i + 8, first8, second8);
-    add_rest(i + 16, first16, second16);
-    add_rest(i + 24, first24, second24);
+    if (add_rest(0, first0, second0) && add_rest(8, first8, second8) &&
+        add_rest(16, first16, second16)) {
+      add_rest(24, first24, second24);
+    }
     firsts.Set(run, lane, first0, first8, first16, first24);
     seconds.Set(run, lane, second0, second8, second16, second24);
   }
@@ -282,9 +299,10 @@ HWY_NOINLINE void SumShortChannels(const T* x, const T* dy,
   for (std::int64_t c = 0; c < num_channels; c += ShortRuns::kRuns) {
     const std::int64_t runs = std::min(ShortRuns::kRuns, num_channels - c);
     for (std::int64_t run = 0; run < runs; ++run) {
-      const std::int64_t offset = (c + run) * spatial;
-      const RunProducts<T> terms = {x + offset, dy + offset, mean, fetch_ahead};
+      const RunProducts<T> terms = {x, dy, mean, fetch_ahead};
       SumShortRun<Lanes>(terms, spatial, run, firsts, seconds);
+      x += spatial;
+      dy += spatial;
     }
     firsts.Reduce<Lanes>(runs, sums.ds + c);
     seconds.Reduce<Lanes>(runs, sums.db + c);

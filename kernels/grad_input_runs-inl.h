@@ -19,6 +19,7 @@
 #include "kernels/blocks.h"
 #include "kernels/column_sums-inl.h"
 #include "kernels/element_loops-inl.h"
+#include "kernels/grad_input_channels-inl.h"
 #include "kernels/grad_input_formulas-inl.h"
 #include "kernels/multiply_add.h"
 #include "kernels/vectors-inl.h"
@@ -159,88 +160,6 @@ HWY_INLINE void WritePiece(const GradInputTensors<T>& tensors, std::int64_t i,
               fetch_ahead == 0 ? nullptr : tensors.dy + i + fetch_ahead);
 }
 
-/// Computes `count` consecutive elements of one channel; some twice. Returns
-/// `product`, which becomes NaN in some lane where a result is not finite. Past
-/// the caches if `kStream`; then fetches what lies `fetch_ahead` elements
-/// behind in `dy`: the sums fetch the rest in time.
-template <class Formula, bool kStream, class D, class Coefficients, typename T>
-HWY_INLINE hn::Vec<D> MapChannel(D d, Coefficients coefficients,
-                                 const T* HWY_RESTRICT x,
-                                 const T* HWY_RESTRICT dy, T* HWY_RESTRICT out,
-                                 std::int64_t count, std::int64_t fetch_ahead,
-                                 hn::Vec<D> product) {
-  constexpr auto kVector = static_cast<std::int64_t>(hn::MaxLanes(D()));
-  constexpr std::int64_t kStep = 4 * kVector;
-  constexpr auto kStepBytes =
-      static_cast<std::int64_t>(static_cast<std::size_t>(kStep) * sizeof(T));
-  const auto zero = hn::Zero(d);
-  if (count < kVector) {
-    const auto v = Formula::Of(d, coefficients, 0, x, dy, LoadFirst{count});
-    StoreFirstAs(d, v, out, count);
-    const auto in_run = hn::FirstN(d, static_cast<std::size_t>(count));
-    return MulAdd(d, hn::IfThenElseZero(in_run, v), zero, product);
-  }
-  if (!kStream && count % kVector != 0) {
-    // The last ones come first: loads from where something was just stored in a
-    // page of the same alignment would wait for it.
-    const std::int64_t last = count - kVector;
-    const auto v = Formula::Of(d, coefficients, last, x, dy, LoadWhole());
-    StoreAs(d, v, out + last);
-    if constexpr (Formula::kMayOverflow) product = MulAdd(d, v, zero, product);
-  }
-  std::int64_t i = 0;
-  if constexpr (kStream) {
-    i = std::min(ElementsToLine(out), count - kVector);
-    for (std::int64_t j = 0; j < i; j += kVector) {
-      const auto v = Formula::Of(d, coefficients, j, x, dy, LoadWhole());
-      product = MulAdd(d, v, zero, product);
-      StoreUpTo(d, v, out + j, std::min(kVector, i - j));
-    }
-  }
-  for (; i + kStep <= count; i += kStep) {
-    if constexpr (kStream) {
-      FetchLines(dy + i + fetch_ahead, kStepBytes);
-    }
-    const auto v0 = Formula::Of(d, coefficients, i, x, dy, LoadWhole());
-    const auto v1 =
-        Formula::Of(d, coefficients, i + kVector, x, dy, LoadWhole());
-    const auto v2 =
-        Formula::Of(d, coefficients, i + 2 * kVector, x, dy, LoadWhole());
-    const auto v3 =
-        Formula::Of(d, coefficients, i + 3 * kVector, x, dy, LoadWhole());
-    if constexpr (kStream) {
-      StreamAs(d, v0, out + i);
-      StreamAs(d, v1, out + i + kVector);
-      StreamAs(d, v2, out + i + 2 * kVector);
-      StreamAs(d, v3, out + i + 3 * kVector);
-    } else {
-      StoreAs(d, v0, out + i);
-      StoreAs(d, v1, out + i + kVector);
-      StoreAs(d, v2, out + i + 2 * kVector);
-      StoreAs(d, v3, out + i + 3 * kVector);
-    }
-    if constexpr (Formula::kMayOverflow) {
-      // The sum of some is NaN or infinite where one of them is; 0 times that
-      // is NaN.
-      const auto sum = hn::Add(hn::Add(v0, v1), hn::Add(v2, v3));
-      product = MulAdd(d, sum, zero, product);
-    }
-  }
-  for (; i + kVector <= count; i += kVector) {
-    const auto v = Formula::Of(d, coefficients, i, x, dy, LoadWhole());
-    StoreAs(d, v, out + i);
-    if constexpr (Formula::kMayOverflow) product = MulAdd(d, v, zero, product);
-  }
-  if (kStream && i < count) {
-    const LoadFirst load = {count - i};
-    const auto v = Formula::Of(d, coefficients, i, x, dy, load);
-    StoreFirstAs(d, v, out + i, count - i);
-    const auto in_run = hn::FirstN(d, static_cast<std::size_t>(count - i));
-    product = MulAdd(d, hn::IfThenElseZero(in_run, v), zero, product);
-  }
-  return product;
-}
-
 /// grad_input of blocks of one group, channels first.
 template <typename T>
 class GradInputOfRun {
@@ -278,12 +197,8 @@ class GradInputOfRun {
 
   template <typename Float>
   void ShortOrLongChannels(const Block& block, std::int64_t fetch_ahead) const {
-    constexpr std::int64_t kShort = 16;
-    // Lines that two channels share go through the caches: few of them.
-    constexpr std::int64_t kLong = 512;
     const T* x = tensors_.x + block.offset;
     const T* dy = tensors_.dy + block.offset;
-    T* dx = tensors_.dx + block.offset;
     Position at = {block.channel, block.position};
     if (spatial_ == 1) {
       if (tensors_.frozen) {
@@ -291,21 +206,15 @@ class GradInputOfRun {
       } else {
         MapSingleValues<FullFormula, Float>(block);
       }
-    } else if (spatial_ < kShort) {
+    } else if (spatial_ < kShortestChannel<Float, T>) {
       ForEachPiece(block, fetch_ahead,
                    [&](std::int64_t i, std::int64_t count, T* out) HWY_ATTR {
                      ShortChannels<Float>(x + i, dy + i, out, count, at);
                    });
-    } else if (!tensors_.stream) {
-      LongChannels<Float, false>(x, dy, dx, block.width, at, 0);
-    } else if (spatial_ >= kLong) {
-      LongChannels<Float, true>(x, dy, dx, block.width, at, fetch_ahead);
+    } else if (tensors_.frozen) {
+      LongChannels<FrozenFormula, Float>(block, fetch_ahead);
     } else {
-      ForEachPiece(block, fetch_ahead,
-                   [&](std::int64_t i, std::int64_t count, T* out) HWY_ATTR {
-                     LongChannels<Float, false>(x + i, dy + i, out, count, at,
-                                                0);
-                   });
+      LongChannels<FullFormula, Float>(block, fetch_ahead);
     }
   }
 
@@ -349,42 +258,27 @@ class GradInputOfRun {
             HWY_ATTR { std::fill_n(scales + i, n, Scale<Float>(channel)); });
   }
 
-  template <typename Float, bool kStream>
-  void LongChannels(const T* x, const T* dy, T* out, std::int64_t count,
-                    Position& at, std::int64_t fetch_ahead) const {
-    if (tensors_.frozen) {
-      MapChannels<FrozenFormula, Float, kStream>(x, dy, out, count, at,
-                                                 fetch_ahead);
-    } else {
-      MapChannels<FullFormula, Float, kStream>(x, dy, out, count, at,
-                                               fetch_ahead);
-    }
-  }
-
-  // Moves `at` to the end.
-  template <class Formula, typename Float, bool kStream>
-  HWY_NOINLINE void MapChannels(const T* x, const T* dy, T* out,
-                                std::int64_t count, Position& at,
-                                std::int64_t fetch_ahead) const {
-    const hn::ScalableTag<Float> d;
-    const ConstantsOf<Float> constants = Constants<Float>();
-    const Position first = at;
-    auto product = hn::Zero(d);
-    for (std::int64_t i = 0; i < count;) {
-      const std::int64_t n = std::min(count - i, spatial_ - at.within);
-      product = MapChannel<Formula, kStream>(
-          d, OneChannel<Float>(Scale<Float>(at.channel), constants), x + i,
-          dy + i, out + i, n, fetch_ahead, product);
-      i += n;
-      at.within += n;
-      if (at.within == spatial_) {
-        ++at.channel;
-        at.within = 0;
-      }
-    }
+  template <class Formula, typename Float>
+  void LongChannels(const Block& block, std::int64_t fetch_ahead) const {
+    const T* x = tensors_.x + block.offset;
+    const T* dy = tensors_.dy + block.offset;
+    T* dx = tensors_.dx + block.offset;
+    const double factor = std::is_same_v<Float, double> && !tensors_.frozen
+                              ? 1.0
+                              : group_.statistics.rstd;
+    const ChannelRun<Float> run = {.weight = tensors_.weight + block.channel,
+                                   .factor = factor,
+                                   .constants = Constants<Float>(),
+                                   .spatial = spatial_,
+                                   .position = block.position,
+                                   .count = block.width};
+    const bool all_finite =
+        tensors_.stream
+            ? MapChannels<Formula, true>(run, x, dy, dx, fetch_ahead)
+            : MapChannels<Formula, false>(run, x, dy, dx, 0);
     if constexpr (Formula::kMayOverflow && !std::is_same_v<T, double>) {
-      if (!hn::AllTrue(d, hn::Eq(product, hn::Zero(d)))) {
-        RepairChannels(x, dy, out, count, first);
+      if (!all_finite) {
+        RepairChannels(x, dy, dx, block.width, {block.channel, block.position});
       }
     }
   }

@@ -143,6 +143,18 @@ class CompensatedLanes {
   DoubleVector error_;
 };
 
+/// Adds a vector of terms in the way that suits every other one, where there is
+/// one of its own: `terms.AddOddVector`. The same bits as `terms.Add`.
+template <class First, class Second, class Terms>
+HWY_INLINE void AddOdd(const Terms& terms, std::int64_t i, First& first,
+                       Second& second) {
+  if constexpr (requires { terms.AddOddVector(i, first, second); }) {
+    terms.AddOddVector(i, first, second);
+  } else {
+    terms.Add(i, first, second);
+  }
+}
+
 /// Adds the values of a segment lane by lane, and stores the lanes.
 /// `terms.Add(i, first, second)` adds those from value i on, a vector of them,
 /// and `terms.AddFirst(i, count, first, second)` the first `count` alone.
@@ -165,9 +177,9 @@ HWY_INLINE void SumLanes(const Terms& terms, std::int64_t begin,
         if (lane == 0) terms.FetchRow(i);
       }
       terms.Add(i, first0, second0);
-      terms.Add(i + kDoubles, first1, second1);
+      AddOdd(terms, i + kDoubles, first1, second1);
       terms.Add(i + 2 * kDoubles, first2, second2);
-      terms.Add(i + 3 * kDoubles, first3, second3);
+      AddOdd(terms, i + 3 * kDoubles, first3, second3);
     }
     if constexpr (requires { terms.FetchRow(i); }) {
       if (lane == 0 && i < end) terms.FetchRow(i);
