@@ -28,6 +28,7 @@ step "build and tests (dev)" build_and_test dev
 more "build and tests (asan)" build_and_test asan
 more "build and tests (tsan)" build_and_test tsan
 more "build (clang)" build_only clang
+more "load in full (dev)" env GROUPNORM_LOAD=full ctest --preset dev -L load
 more "fuzz (60 s each)" scripts/fuzz.sh 60
 more "clang-tidy" scripts/check-tidy.sh
 more "format" scripts/check-format.sh

@@ -20,6 +20,7 @@ namespace {
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -53,6 +54,17 @@ std::string ReadToEnd(int fd) {
   std::string text;
   for (char c = 0; ::read(fd, &c, 1) == 1;) text += c;
   return text;
+}
+
+// A figure of /proc/<pid>/status, in bytes.
+std::int64_t MemoryStatus(pid_t pid, const std::string& name) {
+  std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
+  for (std::string word; status >> word;) {
+    std::int64_t kibibytes = 0;
+    if (word == name && status >> kibibytes) return kibibytes * 1024;
+  }
+  ADD_FAILURE() << "no " << name << " of process " << pid;
+  return 0;
 }
 
 }  // namespace
@@ -133,14 +145,12 @@ int ServerProcess::Wait() {
   return WIFSIGNALED(status) ? 256 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+std::int64_t ServerProcess::ResidentBytes() const {
+  return MemoryStatus(pid_, "VmRSS:");
+}
+
 std::int64_t ServerProcess::PeakResidentBytes() const {
-  std::ifstream status(absl::StrCat("/proc/", pid_, "/status"));
-  for (std::string word; status >> word;) {
-    std::int64_t kibibytes = 0;
-    if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
-  }
-  ADD_FAILURE() << "no VmHWM of process " << pid_;
-  return 0;
+  return MemoryStatus(pid_, "VmHWM:");
 }
 
 void ServerProcess::ResetPeak() const {

@@ -46,6 +46,9 @@ class ServerProcess {
   const std::string& output() const { return output_; }
   const std::string& errors() const { return errors_; }
 
+  /// Memory that is resident now, in bytes.
+  std::int64_t ResidentBytes() const;
+
   /// Most memory that has been resident since ResetPeak(), in bytes.
   std::int64_t PeakResidentBytes() const;
   void ResetPeak() const;

@@ -1,0 +1,101 @@
+#include "tests/load/load.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "tests/testing/call_outcome.h"
+#include "tests/testing/messages.h"
+#include "tests/testing/test_server.h"
+
+namespace groupnorm::load {
+
+int Size(int full, int brief) {
+  const char* size = std::getenv("GROUPNORM_LOAD");
+  return size != nullptr && std::string_view(size) == "full" ? full : brief;
+}
+
+bool MemoryIsMeasurable() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return false;
+#else
+  return true;
+#endif
+}
+
+void Print(const std::string& text) {
+  const ::testing::TestInfo& test =
+      *::testing::UnitTest::GetInstance()->current_test_info();
+  std::printf("load: %s.%s: %s\n", test.test_suite_name(), test.name(),
+              text.c_str());
+  std::fflush(stdout);
+}
+
+double Mebibytes(std::int64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+Threads::Threads(int count, const std::function<void(int)>& body) {
+  for (int i = 0; i < count; ++i) threads_.emplace_back(body, i);
+}
+
+void Threads::Join() {
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+GoodCalls::GoodCalls(const std::string& address, v1::ForwardRequest request)
+    : thread_([this, address, request = std::move(request)] {
+        Run(address, request);
+      }) {}
+
+void GoodCalls::Run(const std::string& address,
+                    const v1::ForwardRequest& request) {
+  const auto channel = Connect(address);
+  std::string first;
+  for (;;) {
+    v1::ForwardResponse response;
+    EXPECT_THAT(CallForward(channel, request, &response), Succeeds());
+    const std::string bytes = response.SerializeAsString();
+    if (first.empty()) first = bytes;
+    EXPECT_TRUE(bytes == first) << "other bits than the first call's";
+    const absl::MutexLock lock(&mutex_);
+    ++count_;
+    if (stop_) return;
+  }
+}
+
+int GoodCalls::Stop() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stop_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+  const absl::MutexLock lock(&mutex_);
+  return count_;
+}
+
+void GoodCalls::Await(int more) {
+  absl::MutexLock lock(&mutex_);
+  const int enough = count_ + more;
+  const auto reached = [this, enough]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return count_ >= enough;
+  };
+  mutex_.Await(absl::Condition(&reached));
+}
+
+v1::ForwardRequest RequestOfBytes(std::int64_t bytes) {
+  constexpr std::int64_t kChannels = 32;
+  v1::ForwardRequest request;
+  request.mutable_config()->set_num_groups(kChannels);
+  *request.mutable_input() =
+      RandomTensor(DataType::kFloat32, {1, kChannels, bytes / 4 / kChannels},
+                   static_cast<std::uint64_t>(bytes));
+  return request;
+}
+
+}  // namespace groupnorm::load
