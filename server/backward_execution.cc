@@ -60,9 +60,9 @@ struct ParameterGradient {
 void AddParameterGradient(const std::optional<TensorView>& sent,
                           RequestBudget& budget) {
   if (!sent.has_value()) return;
-  budget.Add(sent->shape.num_elements(), sizeof(double));
+  budget.AddBuffers(1, sent->shape.num_elements(), sizeof(double));
   if (sent->dtype != DataType::kFloat64) {
-    budget.Add(static_cast<std::int64_t>(sent->size_bytes()), 1);
+    budget.AddBuffers(1, static_cast<std::int64_t>(sent->size_bytes()), 1);
   }
 }
 
@@ -140,43 +140,48 @@ class BackwardExecution final : public Execution {
 
 }  // namespace
 
-absl::Status CheckBackwardNeeds(const BackwardRequest& request,
-                                const RequestLimits& limits) {
+absl::StatusOr<std::int64_t> BackwardMemoryBytes(const BackwardRequest& request,
+                                                 const RequestLimits& limits) {
   const BackwardResponseTensors response = ResponseOf(request);
   const std::int64_t response_bytes = EncodedBytes(response);
+  if (absl::Status status = CheckResponse(response_bytes, limits);
+      !status.ok()) {
+    return status;
+  }
+  // The response bounds the gradients, the message what it gives.
   const auto grad_input_bytes =
       static_cast<std::int64_t>(GradInputBytes(response));
   RequestBudget budget;
-  budget.Add(static_cast<std::int64_t>(request.input.data.size), 2);
-  budget.Add(ParameterLength(request.geometry), sizeof(double));
-  budget.Add(static_cast<std::int64_t>(StatisticsBytes(request)), 2);
-  budget.Add(grad_input_bytes, 1);
+  budget.AddBuffers(2, static_cast<std::int64_t>(request.input.data.size), 1);
+  budget.AddBuffers(1, ParameterLength(request.geometry), sizeof(double));
+  budget.AddBuffers(2, static_cast<std::int64_t>(StatisticsBytes(request)), 1);
+  budget.AddBuffers(1, grad_input_bytes, 1);
   AddParameterGradient(response.grad_weight, budget);
   AddParameterGradient(response.grad_bias, budget);
+  budget.AddBuffers(
+      1, static_cast<std::int64_t>(BackwardScratchBytes(ProblemOf(request))),
+      1);
   // The message holds the parameters' gradients once more; grad_input is not
   // copied.
-  budget.Add(response_bytes - grad_input_bytes, 1);
-  if (absl::Status status = CheckLimits(response_bytes, budget, limits);
-      !status.ok()) {
-    return status;
-  }
-  budget.Add(
-      static_cast<std::int64_t>(BackwardScratchBytes(ProblemOf(request))), 1);
-  return CheckLimits(response_bytes, budget, limits);
+  budget.Add(response_bytes - grad_input_bytes);
+  return CheckMemory(budget, limits);
 }
 
-absl::StatusOr<std::unique_ptr<Execution>> PrepareBackward(
-    MessageSlices message, const RequestLimits& limits, BufferPool& pool,
-    std::function<void()> gathered) {
-  const absl::StatusOr<BackwardRequest> request =
-      DecodeBackwardRequest(message);
+absl::StatusOr<PreparedRequest> PrepareBackward(MessageSlices message,
+                                                const RequestLimits& limits) {
+  absl::StatusOr<BackwardRequest> request = DecodeBackwardRequest(message);
   if (!request.ok()) return request.status();
-  if (absl::Status status = CheckBackwardNeeds(*request, limits);
-      !status.ok()) {
-    return status;
-  }
-  return std::make_unique<BackwardExecution>(*request, std::move(message), pool,
-                                             std::move(gathered));
+  const absl::StatusOr<std::int64_t> memory_bytes =
+      BackwardMemoryBytes(*request, limits);
+  if (!memory_bytes.ok()) return memory_bytes.status();
+  return PreparedRequest{
+      .memory_bytes = *memory_bytes,
+      .begin = [request = *std::move(request), message = std::move(message)](
+                   BufferPool& pool, std::function<void()> gathered) mutable
+      -> std::unique_ptr<Execution> {
+        return std::make_unique<BackwardExecution>(request, std::move(message),
+                                                   pool, std::move(gathered));
+      }};
 }
 
 }  // namespace groupnorm

@@ -39,7 +39,13 @@ Call::Call(GroupNormService::Method method, CallEnvironment& environment,
       queue_(queue),
       stream_(&context_) {}
 
-Call::~Call() { LeaveAdmission(); }
+// What a call that was never answered still has, gives it back here.
+Call::~Call() {
+  prepared_ = {};
+  ReleaseReadingSlot();
+  ReleaseMemory();
+  LeaveAdmission();
+}
 
 void Call::OnHeaders(bool ok) {
   if (!ok) {
@@ -53,21 +59,21 @@ void Call::OnHeaders(bool ok) {
 }
 
 void Call::Admit() {
-  // Before it is decided: a drain that begins right after the decision has to
-  // find the call among those it waits for.
-  admitted_.emplace(environment_.admitted);
-  const absl::Status admission =
-      environment_.admission.Admit(absl::FromChrono(context_.deadline()));
+  connection_ = ConnectionOf(context_);
+  const absl::Status admission = environment_.admission.Admit(
+      connection_, absl::FromChrono(context_.deadline()));
   if (!admission.ok()) {
-    admitted_.reset();
-    if (absl::IsUnavailable(admission)) AddRetryPushback(context_);
+    if (absl::IsUnavailable(admission)) {
+      AddRetryPushback(environment_.admission.Pushback(), context_);
+    }
     Fail(admission);
     return;
   }
   in_flight_ = true;
   spdlog::debug("{} from {}: admitted", MethodName(method_), context_.peer());
   if (environment_.reading_slots.TakeOrWait(
-          this, [call = shared_from_this()] { call->OnReadingSlot(); })) {
+          connection_, this, 1,
+          [call = shared_from_this()] { call->OnReadingSlot(); })) {
     OnReadingSlot();
   } else if (cancelled_) {
     // OnOver() may have come before the wait began.
@@ -80,13 +86,22 @@ void Call::OnReadingSlot() {
   stream_.Read(&request_, read_tag_.Arm([call = shared_from_this()](bool ok) {
     call->OnRead(ok);
   }));
+  read_timeout_.Start(queue_, environment_.read_timeout,
+                      [call = shared_from_this()] { call->OnReadTimeout(); });
 }
 
 void Call::OnRead(bool ok) {
   received_ = absl::Now();
+  read_timeout_.Stop();
+  if (read_timed_out_) {
+    // Answered already. What has arrived is let go of now.
+    request_.Clear();
+    ReleaseReadingSlot();
+    return;
+  }
   // Not ok: the caller ended without a message, or the call is over (cancelled,
   // or gRPC refused a message that is too large): then nobody sees this answer.
-  const absl::Status status = ok ? RunGuarded([this] { return Prepare(); })
+  const absl::Status status = ok ? RunGuarded([this] { return Decode(); })
                                  : absl::InvalidArgumentError(absl::StrCat(
                                        "request: missing, expected a ",
                                        MethodName(method_), "Request"));
@@ -95,28 +110,59 @@ void Call::OnRead(bool ok) {
     Fail(status);
     return;
   }
-  Execute();
+  TakeMemory();
 }
 
-absl::Status Call::Prepare() {
+// On the same thread as OnRead(), which has not run yet.
+void Call::OnReadTimeout() {
+  read_timed_out_ = true;
+  // Answering ends the call, and so the reading of its body.
+  Fail(absl::DeadlineExceededError(absl::StrCat(
+      "deadline: the request has not arrived within ",
+      absl::FormatDuration(environment_.read_timeout), " (--read-timeout)")));
+}
+
+absl::Status Call::Decode() {
   MessageSlices message(request_);
   request_.Clear();
   const auto prepare = method_ == GroupNormService::kForward ? &PrepareForward
                                                              : &PrepareBackward;
-  absl::StatusOr<std::unique_ptr<Execution>> execution =
-      prepare(std::move(message), environment_.limits, environment_.buffers,
-              [this] { ReleaseReadingSlot(); });
-  if (!execution.ok()) return execution.status();
-  execution_ = *std::move(execution);
+  absl::StatusOr<PreparedRequest> prepared =
+      prepare(std::move(message), environment_.limits);
+  if (!prepared.ok()) return prepared.status();
+  prepared_ = *std::move(prepared);
   return absl::OkStatus();
 }
 
-void Call::Execute() {
+void Call::TakeMemory() {
+  if (environment_.queued_bytes.TakeOrWait(
+          connection_, this, prepared_.memory_bytes,
+          [call = shared_from_this()] { call->OnMemory(); })) {
+    OnMemory();
+  } else if (cancelled_) {
+    environment_.queued_bytes.Leave(this);
+  }
+}
+
+void Call::OnMemory() {
+  queued_bytes_ = prepared_.memory_bytes;
+  const absl::Status begun = RunGuarded([this] {
+    execution_ =
+        std::exchange(prepared_, {}).begin(environment_.buffers, [this] {
+          ReleaseReadingSlot();
+        });
+    return absl::OkStatus();
+  });
+  if (!begun.ok()) {
+    ReleaseReadingSlot();
+    Fail(begun);
+    return;
+  }
   environment_.workers.Submit(
       {.computation = execution_.get(),
        .deadline = absl::FromChrono(context_.deadline()),
        .cancelled = &cancelled_,
-       .connection = ConnectionOf(context_),
+       .connection = connection_,
        .timing = &timing_,
        .done = [call = shared_from_this()](absl::Status status) {
          call->OnExecuted(std::move(status));
@@ -155,6 +201,16 @@ void Call::Reply() {
   stream_.WriteAndFinish(
       response, grpc::WriteOptions(), grpc::Status::OK,
       reply_tag_.Arm([call = shared_from_this()](bool) { call->OnReplied(); }));
+  write_timeout_.Start(queue_, environment_.write_timeout,
+                       [call = shared_from_this()] { call->OnWriteTimeout(); });
+}
+
+// A caller that does not take its response must not keep the memory for ever.
+void Call::OnWriteTimeout() {
+  spdlog::debug("{} from {}: response not taken within {} (--write-timeout)",
+                MethodName(method_), context_.peer(),
+                absl::FormatDuration(environment_.write_timeout));
+  context_.TryCancel();
 }
 
 void Call::Fail(const absl::Status& status) {
@@ -166,23 +222,33 @@ void Call::Fail(const absl::Status& status) {
 }
 
 // Only now: a reply that its caller does not read keeps its memory.
-void Call::OnReplied() { LeaveAdmission(); }
+void Call::OnReplied() {
+  write_timeout_.Stop();
+  ReleaseMemory();
+  LeaveAdmission();
+}
 
 void Call::OnOver() {
   if (!context_.IsCancelled()) return;
   cancelled_ = true;
   environment_.reading_slots.Leave(this);
-  environment_.workers.EndWaiting(ConnectionOf(context_), &cancelled_);
+  environment_.queued_bytes.Leave(this);
+  environment_.workers.EndWaiting(connection_, &cancelled_);
 }
 
 void Call::ReleaseReadingSlot() {
   if (!std::exchange(has_reading_slot_, false)) return;
-  environment_.reading_slots.Release();
+  environment_.reading_slots.Release(connection_, 1);
+}
+
+void Call::ReleaseMemory() {
+  const std::int64_t bytes = std::exchange(queued_bytes_, 0);
+  if (bytes > 0) environment_.queued_bytes.Release(connection_, bytes);
 }
 
 void Call::LeaveAdmission() {
   if (!std::exchange(in_flight_, false)) return;
-  environment_.admission.Answered();
+  environment_.admission.Answered(connection_);
 }
 
 }  // namespace groupnorm

@@ -5,18 +5,20 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/admission.h"
+#include "server/allowance.h"
 #include "server/call_count.h"
 #include "server/completion_tag.h"
+#include "server/connection_id.h"
 #include "server/execution.h"
-#include "server/reading_slots.h"
 #include "server/request_budget.h"
 #include "server/service.h"
+#include "server/transfer_timeout.h"
 #include "server/worker_pool.h"
 #include "tensor/buffer_pool.h"
 
@@ -26,25 +28,28 @@ namespace groupnorm {
 struct CallEnvironment {
   GroupNormService& service;
   AdmissionController& admission;
-  ReadingSlots& reading_slots;
+  Allowance& reading_slots;
+  Allowance& queued_bytes;
   BufferPool& buffers;
   WorkerPool& workers;
   RequestLimits limits;
-  CallCount& calls;     ///< All, those that wait for a caller included.
-  CallCount& admitted;  ///< Those that were admitted.
+  absl::Duration read_timeout;
+  absl::Duration write_timeout;
+  CallCount& calls;  ///< All, those that wait for a caller included.
 };
 
 /// One call of Forward or Backward, from its headers to its reply; the two
 /// differ in one function only. Its methods stand in the order in which they
 /// happen:
 ///
-///     headers -> admit -> reading slot -> read -> decode -> execute
-///             -> encode -> reply
+///     headers -> admit -> reading slot -> read -> decode -> memory
+///             -> execute -> encode -> reply
 ///
 /// Each operation that is under way (of gRPC, of the reading slots, of the
 /// workers) holds a reference. So a call is destroyed once, when the last of
 /// them has come back, whether it was answered, cancelled or never came.
-/// The steps follow each other; only OnOver() may run beside any of them.
+/// The steps follow each other; only OnOver() may run beside any of them, and
+/// OnReadTimeout() beside OnReadingSlot().
 class Call : public std::enable_shared_from_this<Call> {
  public:
   /// Makes the server ready for one more call of `method`, served on `queue`.
@@ -62,19 +67,22 @@ class Call : public std::enable_shared_from_this<Call> {
   void Admit();
   void OnReadingSlot();
   void OnRead(bool ok);
-  void Execute();
+  void OnReadTimeout();
+  void TakeMemory();
+  void OnMemory();
   void OnExecuted(absl::Status status);
   void Reply();
+  void OnWriteTimeout();
   void Fail(const absl::Status& status);
   void OnReplied();
-
-  absl::Status Prepare();
   void OnOver();
+
+  absl::Status Decode();
   void ReleaseReadingSlot();
+  void ReleaseMemory();
   void LeaveAdmission();
 
   CallCount::Member member_;  // First, so that it is destroyed last.
-  std::optional<CallCount::Member> admitted_;
   const GroupNormService::Method method_;
   CallEnvironment& environment_;
   grpc::ServerCompletionQueue* const queue_;
@@ -82,14 +90,19 @@ class Call : public std::enable_shared_from_this<Call> {
   grpc::ServerContext context_;
   GroupNormService::TensorStream stream_;
   grpc::ByteBuffer request_;
+  PreparedRequest prepared_;
   std::unique_ptr<Execution> execution_;
   absl::Time received_;  // Its last byte was read.
   WorkerPool::Timing timing_;
+  ConnectionId connection_ = nullptr;
   bool in_flight_ = false;  // Admission counts it.
   bool has_reading_slot_ = false;
+  bool read_timed_out_ = false;
+  std::int64_t queued_bytes_ = 0;  // What it has taken of them.
   std::atomic<bool> cancelled_ = false;
 
   CompletionTag headers_tag_, over_tag_, read_tag_, reply_tag_;
+  TransferTimeout read_timeout_, write_timeout_;
 };
 
 }  // namespace groupnorm

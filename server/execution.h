@@ -47,27 +47,34 @@ class Execution : public Computation {
   std::vector<std::unique_ptr<Computation>> stages_;
 };
 
-/// Decodes a message, checks it against the contract and what it needs against
-/// the limits, and only then takes the memory. `gathered` runs once the message
-/// is no longer needed, in one of the tasks; never where there is nothing to
-/// gather.
-///
-/// INVALID_ARGUMENT: as DecodeForwardRequest says. RESOURCE_EXHAUSTED: as
-/// CheckLimits says. Throws std::bad_alloc where the machine has no more
-/// memory.
-absl::StatusOr<std::unique_ptr<Execution>> PrepareForward(
-    MessageSlices message, const RequestLimits& limits, BufferPool& pool,
-    std::function<void()> gathered);
-absl::StatusOr<std::unique_ptr<Execution>> PrepareBackward(
-    MessageSlices message, const RequestLimits& limits, BufferPool& pool,
-    std::function<void()> gathered);
+/// A request that was decoded and checked. It holds its message, and no memory
+/// beside it.
+struct PreparedRequest {
+  /// All that `begin` and the response take, as the pool rounds it up.
+  std::int64_t memory_bytes = 0;
 
-/// Checks what a request makes the server allocate, and its response, against
-/// the limits. Allocates nothing itself.
-absl::Status CheckForwardNeeds(const ForwardRequest& request,
-                               const RequestLimits& limits);
-absl::Status CheckBackwardNeeds(const BackwardRequest& request,
-                                const RequestLimits& limits);
+  /// Takes the memory; called once at most. `gathered` runs once the message is
+  /// no longer needed, in one of the tasks; never where there is nothing to
+  /// gather. Throws std::bad_alloc where the machine has no more memory.
+  std::function<std::unique_ptr<Execution>(BufferPool& pool,
+                                           std::function<void()> gathered)>
+      begin;
+};
+
+/// Decodes a message, checks it against the contract and what it needs against
+/// the limits. INVALID_ARGUMENT: as DecodeForwardRequest says.
+/// RESOURCE_EXHAUSTED: as CheckLimits says.
+absl::StatusOr<PreparedRequest> PrepareForward(MessageSlices message,
+                                               const RequestLimits& limits);
+absl::StatusOr<PreparedRequest> PrepareBackward(MessageSlices message,
+                                                const RequestLimits& limits);
+
+/// The bytes that a request makes the server allocate, checked against the
+/// limits like its response. Allocates nothing itself.
+absl::StatusOr<std::int64_t> ForwardMemoryBytes(const ForwardRequest& request,
+                                                const RequestLimits& limits);
+absl::StatusOr<std::int64_t> BackwardMemoryBytes(const BackwardRequest& request,
+                                                 const RequestLimits& limits);
 
 }  // namespace groupnorm
 

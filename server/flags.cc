@@ -140,15 +140,26 @@ void AddBounds(CLI::App& app, ServerOptions& options) {
           "ordinary burst is refused.");
   AddFlag(app, "--max-queued-bytes", options.max_queued_bytes, &ParseSize,
           "SIZE", "2GiB",
-          "Memory that one request may take for its tensors, results and "
-          "scratch. The default holds a Backward of the largest message at its "
-          "default, with room to spare.");
+          "Memory that all requests together may take for their tensors, "
+          "results and scratch; a request waits until its part is free. The "
+          "default holds two Backwards of the largest message at its default.");
   AddFlag(
       app, "--max-reading-calls", options.max_reading_calls, &ParseNumber,
       "CALLS", "0",
       "Calls whose bodies are received at the same time; times "
       "--max-message-bytes it bounds their memory. 0: twice the workers, so "
       "that the next body arrives while one is computed.");
+  AddFlag(app, "--read-timeout", options.read_timeout, &ParseTimeout,
+          "DURATION", "30s",
+          "How long a request may take to arrive once it is its turn to be "
+          "read; then it gets DEADLINE_EXCEEDED. At the default a message of "
+          "256 MiB may come over a line of 100 Mbit/s.");
+  AddFlag(
+      app, "--write-timeout", options.write_timeout, &ParseTimeout, "DURATION",
+      "30s",
+      "How long a caller may take to receive its response; then the call "
+      "is cancelled. The default is that of --read-timeout, since responses "
+      "are as large as requests.");
 }
 
 void AddProcess(CLI::App& app, Flags& flags) {

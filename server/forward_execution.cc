@@ -69,38 +69,45 @@ class ForwardExecution final : public Execution {
 
 }  // namespace
 
-absl::Status CheckForwardNeeds(const ForwardRequest& request,
-                               const RequestLimits& limits) {
+absl::StatusOr<std::int64_t> ForwardMemoryBytes(const ForwardRequest& request,
+                                                const RequestLimits& limits) {
   const ForwardResponseTensors response = ResponseOf(request);
   const std::int64_t response_bytes = EncodedBytes(response);
-  const std::int64_t output_bytes =
-      static_cast<std::int64_t>(response.output.size_bytes());
-  RequestBudget budget;
-  budget.Add(2, output_bytes);  // The input has the size of the output.
-  budget.Add(2 * ParameterLength(request.geometry), sizeof(double));
-  budget.Add(2 * response.mean.shape.num_elements(), sizeof(double));
-  // The message holds the statistics once more; the output is not copied.
-  budget.Add(response_bytes - output_bytes, 1);
-  if (absl::Status status = CheckLimits(response_bytes, budget, limits);
+  if (absl::Status status = CheckResponse(response_bytes, limits);
       !status.ok()) {
     return status;
   }
-  // Bounded by the input's size, which is known to be within the limits now.
-  budget.Add(static_cast<std::int64_t>(ForwardScratchBytes(ProblemOf(request))),
-             1);
-  return CheckLimits(response_bytes, budget, limits);
+  // The response bounds the output, so the input, so everything else.
+  const auto output_bytes =
+      static_cast<std::int64_t>(response.output.size_bytes());
+  const std::int64_t parameter = ParameterLength(request.geometry);
+  const std::int64_t statistics = response.mean.shape.num_elements();
+  RequestBudget budget;
+  budget.AddBuffers(2, output_bytes, 1);  // The input has the same size.
+  budget.AddBuffers(2, parameter, sizeof(double));
+  budget.AddBuffers(2, statistics, sizeof(double));
+  budget.AddBuffers(
+      1, static_cast<std::int64_t>(ForwardScratchBytes(ProblemOf(request))), 1);
+  // The message holds the statistics once more; the output is not copied.
+  budget.Add(response_bytes - output_bytes);
+  return CheckMemory(budget, limits);
 }
 
-absl::StatusOr<std::unique_ptr<Execution>> PrepareForward(
-    MessageSlices message, const RequestLimits& limits, BufferPool& pool,
-    std::function<void()> gathered) {
-  const absl::StatusOr<ForwardRequest> request = DecodeForwardRequest(message);
+absl::StatusOr<PreparedRequest> PrepareForward(MessageSlices message,
+                                               const RequestLimits& limits) {
+  absl::StatusOr<ForwardRequest> request = DecodeForwardRequest(message);
   if (!request.ok()) return request.status();
-  if (absl::Status status = CheckForwardNeeds(*request, limits); !status.ok()) {
-    return status;
-  }
-  return std::make_unique<ForwardExecution>(*request, std::move(message), pool,
-                                            std::move(gathered));
+  const absl::StatusOr<std::int64_t> memory_bytes =
+      ForwardMemoryBytes(*request, limits);
+  if (!memory_bytes.ok()) return memory_bytes.status();
+  return PreparedRequest{
+      .memory_bytes = *memory_bytes,
+      .begin = [request = *std::move(request), message = std::move(message)](
+                   BufferPool& pool, std::function<void()> gathered) mutable
+      -> std::unique_ptr<Execution> {
+        return std::make_unique<ForwardExecution>(request, std::move(message),
+                                                  pool, std::move(gathered));
+      }};
 }
 
 }  // namespace groupnorm

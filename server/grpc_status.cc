@@ -5,8 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
-#include "server/admission.h"
 
 namespace groupnorm {
 
@@ -21,10 +19,10 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), text);
 }
 
-void AddRetryPushback(grpc::ServerContext& context) {
+void AddRetryPushback(absl::Duration pushback, grpc::ServerContext& context) {
   context.AddTrailingMetadata(
       "grpc-retry-pushback-ms",
-      absl::StrCat(absl::ToInt64Milliseconds(kRetryPushback)));
+      absl::StrCat(absl::ToInt64Milliseconds(pushback)));
 }
 
 }  // namespace groupnorm

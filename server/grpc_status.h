@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace groupnorm {
 
@@ -18,8 +19,9 @@ inline constexpr std::size_t kMaxStatusTextBytes = 1024;
 /// kMaxStatusTextBytes, with `?` for every byte that is not printable ASCII.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-/// Tells the caller of a call that is shed to try again after kRetryPushback.
-void AddRetryPushback(grpc::ServerContext& context);
+/// Tells the caller of a call that is shed to try again after `pushback`, and
+/// not earlier.
+void AddRetryPushback(absl::Duration pushback, grpc::ServerContext& context);
 
 }  // namespace groupnorm
 

@@ -25,7 +25,7 @@ void InfoCall::OnHeaders(bool ok) {
   void* const reply_tag = reply_tag_.Arm([call = shared_from_this()](bool) {});
   const absl::Status admission = environment_.admission.CheckNotDraining();
   if (!admission.ok()) {
-    AddRetryPushback(context_);
+    AddRetryPushback(environment_.admission.Pushback(), context_);
     stream_.Finish(ToGrpcStatus(admission), reply_tag);
     return;
   }

@@ -24,6 +24,35 @@ absl::Status CheckRange(const char* flag, std::int64_t value, std::int64_t low,
       absl::StrCat(flag, ": ", value, ", expected ", low, " to ", high));
 }
 
+absl::Status CheckTimeout(const char* flag, absl::Duration timeout) {
+  if (timeout > absl::ZeroDuration() && timeout < absl::InfiniteDuration()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": ", absl::FormatDuration(timeout),
+                   ", expected a time above 0s and below inf"));
+}
+
+// Settings that make no sense beside each other.
+absl::Status CheckRelations(const ServerOptions& options) {
+  if (options.max_reading_calls > options.max_queued_calls) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--max-reading-calls: ", options.max_reading_calls,
+        ", expected at most the ", options.max_queued_calls,
+        " of --max-queued-calls, since only calls that were admitted are "
+        "read"));
+  }
+  const std::int64_t largest = 2 * options.max_message_bytes;
+  if (options.max_queued_bytes < largest) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--max-queued-bytes: ", options.max_queued_bytes,
+        ", expected at least ", largest,
+        ", the input and the output of a message of the ",
+        options.max_message_bytes, " bytes of --max-message-bytes"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckListen(const ServerOptions& options) {
   if (options.listen.empty()) {
     return absl::InvalidArgumentError(
@@ -57,6 +86,9 @@ absl::Status Validate(const ServerOptions& options) {
                            std::numeric_limits<std::int64_t>::max()));
   status.Update(
       CheckRange("--max-reading-calls", options.max_reading_calls, 0, kMaxInt));
+  status.Update(CheckRelations(options));
+  status.Update(CheckTimeout("--read-timeout", options.read_timeout));
+  status.Update(CheckTimeout("--write-timeout", options.write_timeout));
   if (options.drain_timeout < absl::ZeroDuration() ||
       options.drain_timeout == absl::InfiniteDuration()) {
     status.Update(absl::InvalidArgumentError(absl::StrCat(

@@ -32,12 +32,21 @@ struct ServerOptions {
   /// UNAVAILABLE before their body is read.
   int max_queued_calls = 256;
 
-  /// Memory that one request may make the server allocate: gathered tensors,
-  /// results and scratch.
+  /// Memory that all requests together may make the server allocate: gathered
+  /// tensors, results and scratch. A request whose share is not free waits for
+  /// it; one that needs more than all of it is refused.
   std::int64_t max_queued_bytes = std::int64_t{2} << 30;
 
-  /// Calls whose bodies are received at the same time. 0: twice the workers.
+  /// Calls whose bodies are received at the same time. 0: twice the workers, at
+  /// most max_queued_calls.
   int max_reading_calls = 0;
+
+  /// How long a request may take to arrive once it is read. The largest message
+  /// of the default size then comes over a line of 100 Mbit/s.
+  absl::Duration read_timeout = absl::Seconds(30);
+
+  /// How long a caller may take to receive its response.
+  absl::Duration write_timeout = absl::Seconds(30);
 
   /// How long a drain waits for calls in flight before it cancels them. Less
   /// than the 30 s after which orchestrators kill a process that they stop.

@@ -1,10 +1,10 @@
 #ifndef GROUPNORM_SERVER_REQUEST_BUDGET_H_
 #define GROUPNORM_SERVER_REQUEST_BUDGET_H_
 
-#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace groupnorm {
 
@@ -15,11 +15,15 @@ struct RequestLimits {
 };
 
 /// Adds up what a request makes the server allocate, before anything is
-/// allocated. Saturates instead of overflowing.
+/// allocated. Saturates instead of overflowing. No argument is negative.
 class RequestBudget {
  public:
-  /// Adds `count` elements of `element_bytes` bytes. Neither is negative.
-  void Add(std::int64_t count, std::int64_t element_bytes);
+  /// Adds memory as it is.
+  void Add(std::int64_t bytes);
+
+  /// Adds `buffers` buffers of `count` elements of `element_bytes` bytes each,
+  /// rounded up as the BufferPool does.
+  void AddBuffers(int buffers, std::int64_t count, std::int64_t element_bytes);
 
   /// The sum; INT64_MAX where it would be more.
   std::int64_t bytes() const { return bytes_; }
@@ -29,10 +33,14 @@ class RequestBudget {
 };
 
 /// RESOURCE_EXHAUSTED that names need, limit and option where the encoded
-/// response exceeds max_message_bytes, or all memory together max_queued_bytes.
-absl::Status CheckLimits(std::int64_t response_bytes,
-                         const RequestBudget& budget,
-                         const RequestLimits& limits);
+/// response exceeds max_message_bytes.
+absl::Status CheckResponse(std::int64_t response_bytes,
+                           const RequestLimits& limits);
+
+/// All memory together; RESOURCE_EXHAUSTED likewise where it exceeds
+/// max_queued_bytes.
+absl::StatusOr<std::int64_t> CheckMemory(const RequestBudget& budget,
+                                         const RequestLimits& limits);
 
 }  // namespace groupnorm
 

@@ -12,13 +12,13 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "server/admission.h"
+#include "server/allowance.h"
 #include "server/call.h"
 #include "server/health_call.h"
 #include "server/health_service.h"
 #include "server/info_call.h"
 #include "server/listen_address.h"
 #include "server/open_streams.h"
-#include "server/reading_slots.h"
 #include "server/service.h"
 #include "server/worker_pool.h"
 
@@ -66,7 +66,8 @@ void ServeQueue(grpc::ServerCompletionQueue& queue) {
 ServerOptions WithDefaults(ServerOptions options) {
   if (options.workers == 0) options.workers = UsableCpus();
   if (options.max_reading_calls == 0) {
-    options.max_reading_calls = kReadingPerWorker * options.workers;
+    options.max_reading_calls =
+        std::min(kReadingPerWorker * options.workers, options.max_queued_calls);
   }
   return options;
 }
@@ -86,10 +87,10 @@ struct Server::Impl {
   std::vector<std::string> addresses;
 
   AdmissionController admission;
-  ReadingSlots reading_slots;
+  Allowance reading_slots;
+  Allowance queued_bytes;
   BufferPool buffers;
   CallCount calls;
-  CallCount admitted;
   WorkerPool workers;
   OpenStreams health_checks{"health checks", kMaxChecks};
   OpenStreams health_watches{"health watches", kMaxWatches};
@@ -111,6 +112,7 @@ Server::Impl::Impl(const ServerOptions& with_defaults)
     : options(with_defaults),
       admission(options.max_queued_calls),
       reading_slots(options.max_reading_calls),
+      queued_bytes(options.max_queued_bytes),
       buffers(
           static_cast<std::size_t>(kIdleMessages * options.max_message_bytes)),
       workers(options.workers, kRunningPerWorker * options.workers),
@@ -118,12 +120,14 @@ Server::Impl::Impl(const ServerOptions& with_defaults)
           .service = service,
           .admission = admission,
           .reading_slots = reading_slots,
+          .queued_bytes = queued_bytes,
           .buffers = buffers,
           .workers = workers,
           .limits = {.max_message_bytes = options.max_message_bytes,
                      .max_queued_bytes = options.max_queued_bytes},
-          .calls = calls,
-          .admitted = admitted},
+          .read_timeout = options.read_timeout,
+          .write_timeout = options.write_timeout,
+          .calls = calls},
       info_environment{.service = service,
                        .admission = admission,
                        .info = {.max_message_bytes = options.max_message_bytes,
@@ -205,7 +209,7 @@ bool Server::Impl::Drain() {
   SetPhase(ServerPhase::kLeaving);
   const absl::Time deadline = absl::Now() + options.drain_timeout;
   SetPhase(ServerPhase::kClosing);
-  drained = admitted.AwaitNone(deadline);
+  drained = admission.AwaitAllAnswered(deadline);
   const absl::Time now = absl::Now();
   StopServing(*drained ? std::min(deadline, now + kConnectionsClose) : now);
   return *drained;

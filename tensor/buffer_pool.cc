@@ -25,16 +25,6 @@ void Free(std::byte* data) {
   ::operator delete (data, std::align_val_t{Buffer::kAlignment});
 }
 
-// Capacities are the eighths between powers of two, so that buffers of similar
-// sizes serve each other and waste at most an eighth.
-std::size_t CapacityFor(std::size_t size) {
-  // No machine has that much, and below it no sum here overflows.
-  if (size > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();
-  const std::size_t step =
-      std::max(std::bit_floor(size) / 8, Buffer::kAlignment);
-  return (size + step - 1) / step * step;
-}
-
 }  // namespace
 
 // Memory that nobody uses, found by its capacity and given up by its age: the
@@ -128,8 +118,18 @@ void Buffer::Release() noexcept {
 BufferPool::BufferPool(std::size_t max_idle_bytes)
     : shelf_(std::make_shared<Buffer::Shelf>(max_idle_bytes)) {}
 
+// Capacities are the eighths between powers of two, so that buffers of similar
+// sizes serve each other and waste at most an eighth.
+std::size_t BufferPool::CapacityFor(std::size_t size) {
+  const std::size_t step =
+      std::max(std::bit_floor(size) / 8, Buffer::kAlignment);
+  return (size + step - 1) / step * step;
+}
+
 Buffer BufferPool::Take(std::size_t size) {
   if (size == 0) return {};
+  // No machine has that much, and below it no sum here overflows.
+  if (size > std::numeric_limits<std::ptrdiff_t>::max()) throw std::bad_alloc();
   const std::size_t capacity = CapacityFor(size);
   std::byte* data = shelf_->PickUp(capacity);
   if (data == nullptr) data = Allocate(capacity);

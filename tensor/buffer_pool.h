@@ -48,9 +48,12 @@ class BufferPool {
   /// that, frees what has been idle longest.
   explicit BufferPool(std::size_t max_idle_bytes);
 
-  /// `size` bytes, 64-byte aligned; for size 0 an empty Buffer. Capacities are
-  /// rounded up to a multiple of 64 or by less than an eighth, whichever is
-  /// more, so that similar sizes share memory.
+  /// What Take(size) takes: rounded up to a multiple of 64 or by less than an
+  /// eighth, whichever is more, so that similar sizes share memory.
+  /// Precondition: below 2^63.
+  static std::size_t CapacityFor(std::size_t size);
+
+  /// `size` bytes, 64-byte aligned; for size 0 an empty Buffer.
   /// Throws std::bad_alloc where the machine has no more.
   Buffer Take(std::size_t size);
 

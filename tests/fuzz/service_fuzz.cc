@@ -30,10 +30,6 @@ namespace {
 constexpr RequestLimits kLimits = {.max_message_bytes = 16 << 10,
                                    .max_queued_bytes = 64 << 10};
 
-// A pool's buffers may be larger by an eighth and 64 bytes each.
-constexpr std::size_t kMaxPoolBytes =
-    kLimits.max_queued_bytes * 9 / 8 + std::size_t{12} * 64;
-
 // What the names below have for Forward and for Backward.
 struct Forward {
   using Request = ForwardRequest;
@@ -69,25 +65,29 @@ std::string BytesOf(const grpc::ByteBuffer& buffer) {
 // Takes one request all the way; the bytes of the response.
 template <typename Type>
 absl::StatusOr<std::string> Serve(MessageSlices message, std::uint8_t order) {
-  BufferPool pool(kMaxPoolBytes * 2);
+  BufferPool pool(2 * kLimits.max_queued_bytes);
   int gathered = 0;
   std::optional<std::string> response;
+  const absl::StatusOr<PreparedRequest> prepared =
+      Type::kPrepare(std::move(message), kLimits);
+  if (!prepared.ok()) return prepared.status();
   {
-    absl::StatusOr<std::unique_ptr<Execution>> execution = Type::kPrepare(
-        std::move(message), kLimits, pool, [&gathered] { ++gathered; });
-    if (!execution.ok()) return execution.status();
-    for (std::int64_t p = 0; p < (*execution)->num_phases(); ++p) {
-      for (const auto task : TaskOrder((*execution)->num_tasks(p), order)) {
-        (*execution)->RunTask(p, task);
+    const auto execution = prepared->begin(pool, [&gathered] { ++gathered; });
+    for (std::int64_t p = 0; p < execution->num_phases(); ++p) {
+      for (const auto task : TaskOrder(execution->num_tasks(p), order)) {
+        execution->RunTask(p, task);
       }
     }
-    response = BytesOf((*execution)->TakeResponse());
+    response = BytesOf(execution->TakeResponse());
   }
   Require(gathered <= 1, "a message is let go of once");
   Require(response->size() <= kLimits.max_message_bytes,
           "a response is within --max-message-bytes");
-  Require(pool.idle_bytes() <= kMaxPoolBytes,
-          "a request takes no more memory than --max-queued-bytes");
+  Require(
+      static_cast<std::int64_t>(pool.idle_bytes()) <= prepared->memory_bytes,
+      "a request takes no more memory than it says");
+  Require(prepared->memory_bytes <= kLimits.max_queued_bytes,
+          "a request says at most --max-queued-bytes");
   return *std::move(response);
 }
 

@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
 #include "tests/testing/raw_call.h"
+#include "tests/testing/server_process.h"
 #include "tests/testing/test_server.h"
 
 namespace groupnorm {
@@ -15,11 +17,13 @@ namespace {
 
 using Calls = std::vector<std::unique_ptr<RawCall>>;
 
-// Calls that the server has admitted and whose bodies it waits for.
+// Calls that the server has admitted and whose bodies it waits for, each on a
+// connection of its own.
 Calls Park(TestServer& server, int count) {
   Calls calls;
   for (int i = 0; i < count; ++i) {
-    calls.push_back(std::make_unique<RawCall>(server.channel(), "Backward"));
+    calls.push_back(
+        std::make_unique<RawCall>(Connect(server.address()), "Backward"));
   }
   server.AwaitCallsInFlight(count);
   return calls;
@@ -37,6 +41,14 @@ ServerOptions OptionsWithRoomFor(int max_queued_calls) {
   return options;
 }
 
+// The server's pushback for a call that was shed; -1 where it gave none.
+int PushbackMs(const RawCall& call) {
+  int pushback_ms = -1;
+  EXPECT_TRUE(absl::SimpleAtoi(call.TrailingMetadatum("grpc-retry-pushback-ms"),
+                               &pushback_ms));
+  return pushback_ms;
+}
+
 TEST(Admission, ShedsCallsBeyondTheLimitWithAPushback) {
   TestServer server(OptionsWithRoomFor(3));
   const Calls parked = Park(server, 3);
@@ -44,7 +56,8 @@ TEST(Admission, ShedsCallsBeyondTheLimitWithAPushback) {
   EXPECT_THAT(shed.Finish(), FailsWith(grpc::StatusCode::UNAVAILABLE,
                                        "server: 3 calls in flight, limit 3 "
                                        "(--max-queued-calls)"));
-  EXPECT_EQ(shed.TrailingMetadatum("grpc-retry-pushback-ms"), "100");
+  EXPECT_GE(PushbackMs(shed), 100);
+  EXPECT_LE(PushbackMs(shed), 5000);
 
   ExpectAnswered(parked);
   for (const auto& call : parked) {
@@ -52,6 +65,32 @@ TEST(Admission, ShedsCallsBeyondTheLimitWithAPushback) {
   }
   v1::ForwardResponse response;
   EXPECT_THAT(server.Forward(SmallForwardRequest(), &response), Succeeds());
+}
+
+TEST(Admission, LeavesHalfOfTheQueueToOtherConnections) {
+  for (const char* listen : {"127.0.0.1:0", "unix:"}) {
+    ServerOptions options = OptionsWithRoomFor(4);
+    options.listen = {listen};
+    if (options.listen.front() == "unix:") {
+      options.listen.front() += UniquePath(".socket");
+    }
+    TestServer server(options);
+    std::vector<std::unique_ptr<RawCall>> flood;
+    for (int i = 0; i < 2; ++i) {
+      flood.push_back(std::make_unique<RawCall>(server.channel(), "Forward"));
+    }
+    server.AwaitCallsInFlight(2);
+    RawCall shed(server.channel(), "Forward");
+    EXPECT_THAT(shed.Finish(),
+                FailsWith(grpc::StatusCode::UNAVAILABLE,
+                          "server: 2 calls of this connection in flight, limit "
+                          "2 (half of --max-queued-calls)"));
+    EXPECT_GE(PushbackMs(shed), 100);
+    v1::ForwardResponse response;
+    EXPECT_THAT(CallForward(Connect(server.address()), SmallForwardRequest(),
+                            &response),
+                Succeeds());
+  }
 }
 
 TEST(Admission, RefusesALargeCallBeforeItsBodyIsRead) {

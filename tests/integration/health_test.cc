@@ -116,7 +116,7 @@ TEST(Health, AnswersWhileTheServerIsFull) {
   options.max_queued_calls = 2;
   TestServer server(options);
   RawCall first(server.channel(), "Forward"),
-      second(server.channel(), "Forward");
+      second(Connect(server.address()), "Forward");
   server.AwaitCallsInFlight(2);
   HealthCheckResponse response;
   EXPECT_THAT(Check(server.channel(), "", &response), Succeeds());

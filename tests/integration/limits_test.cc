@@ -228,26 +228,42 @@ TEST(Limits, AllowAResponseOfExactlyTheLimit) {
                             " (--max-message-bytes)"));
 }
 
-TEST(Limits, RefuseARequestThatNeedsTooMuchMemory) {
+// No less is allowed with that message size.
+ServerOptions WithLittleMemory() {
   ServerOptions options = LoopbackOptions();
-  options.max_queued_bytes = 500;
-  TestServer server(options);
+  options.max_message_bytes = 1000;
+  options.max_queued_bytes = 2000;
+  return options;
+}
+
+// A hundred parameters in float64 take more than the tensors.
+v1::Tensor ManyChannels() {
+  return RandomTensor(DataType::kFloat16, {1, 100, 1}, 1);
+}
+
+TEST(Limits, RefuseARequestThatNeedsTooMuchMemory) {
+  TestServer server(WithLittleMemory());
+  v1::ForwardRequest request;
+  request.mutable_config()->set_num_groups(1);
+  *request.mutable_input() = ManyChannels();
   v1::ForwardResponse response;
-  EXPECT_THAT(server.Forward(SmallForwardRequest(), &response),
+  EXPECT_THAT(server.Forward(request, &response),
               FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
                         AllOf(StartsWith("request: needs "),
-                              EndsWith(" bytes of memory, limit 500 "
+                              EndsWith(" bytes of memory, limit 2000 "
                                        "(--max-queued-bytes)"))));
+  v1::BackwardRequest backward;
+  *backward.mutable_config() = request.config();
+  *backward.mutable_input() = ManyChannels();
+  *backward.mutable_grad_output() = ManyChannels();
   v1::BackwardResponse gradients;
-  EXPECT_THAT(server.Backward(SmallBackwardRequest(), &gradients),
+  EXPECT_THAT(server.Backward(backward, &gradients),
               FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
                         StartsWith("request: needs ")));
 }
 
 TEST(Limits, CheckTheContractBeforeTheSizes) {
-  ServerOptions options = LoopbackOptions();
-  options.max_queued_bytes = 1;
-  TestServer server(options);
+  TestServer server(WithLittleMemory());
   v1::ForwardRequest request = SmallForwardRequest();
   request.mutable_weight()->clear_dtype();
   v1::ForwardResponse response;

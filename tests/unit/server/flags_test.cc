@@ -46,6 +46,8 @@ TEST(Flags, DefaultToTheOptions) {
   EXPECT_EQ(flags.server.max_queued_calls, 256);
   EXPECT_EQ(flags.server.max_queued_bytes, std::int64_t{2} << 30);
   EXPECT_EQ(flags.server.max_reading_calls, 0);
+  EXPECT_EQ(flags.server.read_timeout, absl::Seconds(30));
+  EXPECT_EQ(flags.server.write_timeout, absl::Seconds(30));
   EXPECT_EQ(flags.server.drain_timeout, absl::Seconds(25));
   EXPECT_EQ(flags.log_level, "info");
   EXPECT_EQ(flags.print, std::nullopt);
@@ -55,16 +57,19 @@ TEST(Flags, SetEveryOption) {
   const Flags flags =
       Parse({"--listen", "127.0.0.1:0", "--listen=0.0.0.0:1", "--insecure",
              "--workers=3", "--max-message-bytes=5MiB", "--max-queued-calls=7",
-             "--max-queued-bytes=12345", "--max-reading-calls=2",
-             "--drain-timeout=1m30s", "--log-level=debug"})
+             "--max-queued-bytes=12345678", "--max-reading-calls=2",
+             "--read-timeout=7s", "--write-timeout=8s", "--drain-timeout=1m30s",
+             "--log-level=debug"})
           .value();
   EXPECT_THAT(flags.server.listen, ElementsAre("127.0.0.1:0", "0.0.0.0:1"));
   EXPECT_TRUE(flags.server.insecure);
   EXPECT_EQ(flags.server.workers, 3);
   EXPECT_EQ(flags.server.max_message_bytes, 5 << 20);
   EXPECT_EQ(flags.server.max_queued_calls, 7);
-  EXPECT_EQ(flags.server.max_queued_bytes, 12345);
+  EXPECT_EQ(flags.server.max_queued_bytes, 12345678);
   EXPECT_EQ(flags.server.max_reading_calls, 2);
+  EXPECT_EQ(flags.server.read_timeout, absl::Seconds(7));
+  EXPECT_EQ(flags.server.write_timeout, absl::Seconds(8));
   EXPECT_EQ(flags.server.drain_timeout, absl::Seconds(90));
   EXPECT_EQ(flags.log_level, "debug");
 }

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "kernels/group_norm.h"
 #include "server/execution.h"
 #include "tensor/buffer_pool.h"
@@ -15,7 +14,6 @@
 namespace groupnorm {
 namespace {
 
-using ::testing::EndsWith;
 using ::testing::StartsWith;
 
 constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
@@ -24,8 +22,8 @@ constexpr std::int64_t kHuge = std::int64_t{1} << 40;
 constexpr RequestLimits kDefaults = {.max_message_bytes = 256 << 20,
                                      .max_queued_bytes = std::int64_t{2} << 30};
 
-std::string TextOf(const absl::Status& status) {
-  return std::string(status.message());
+std::string TextOf(const absl::StatusOr<std::int64_t>& bytes) {
+  return std::string(bytes.status().message());
 }
 
 TensorPayload PayloadOf(DataType dtype, const Shape& shape) {
@@ -57,68 +55,76 @@ BackwardRequest BackwardOf(const Shape& shape, std::int64_t num_groups,
   return request;
 }
 
-TEST(RequestBudget, AddsCountsTimesSizes) {
+TEST(RequestBudget, AddsBuffersAsThePoolRoundsThemUp) {
   RequestBudget budget;
-  budget.Add(3, 8);
-  budget.Add(0, kMax);
-  budget.Add(5, 1);
-  EXPECT_EQ(budget.bytes(), 29);
+  budget.AddBuffers(2, 3, 8);
+  EXPECT_EQ(budget.bytes(), 2 * 64);
+  budget.AddBuffers(1, 0, kMax);
+  budget.Add(5);
+  EXPECT_EQ(budget.bytes(), 2 * 64 + 5);
+  budget.AddBuffers(1, 1025, 1);
+  EXPECT_EQ(budget.bytes(), 2 * 64 + 5 + 1152);
 }
 
 TEST(RequestBudget, SaturatesWhereItWouldOverflow) {
   RequestBudget product;
-  product.Add(kMax / 4, 8);
+  product.AddBuffers(2, kMax / 4, 8);
   EXPECT_EQ(product.bytes(), kMax);
-  product.Add(1, 1);
+  product.Add(1);
   EXPECT_EQ(product.bytes(), kMax);
   RequestBudget sum;
-  sum.Add(kMax, 1);
-  sum.Add(kMax, 1);
+  sum.Add(kMax);
+  sum.Add(kMax);
   EXPECT_EQ(sum.bytes(), kMax);
 }
 
-TEST(CheckLimits, NamesTheResponseBeforeTheMemory) {
-  RequestBudget budget;
-  budget.Add(11, 1);
-  const RequestLimits limits = {.max_message_bytes = 5, .max_queued_bytes = 10};
-  EXPECT_EQ(CheckLimits(6, budget, limits),
+TEST(CheckResponse, NamesNeedLimitAndOption) {
+  const RequestLimits limits = {.max_message_bytes = 5};
+  EXPECT_EQ(CheckResponse(5, limits), absl::OkStatus());
+  EXPECT_EQ(CheckResponse(6, limits),
             absl::ResourceExhaustedError(
                 "response: needs 6 bytes, limit 5 (--max-message-bytes)"));
-  EXPECT_EQ(CheckLimits(5, budget, limits),
+}
+
+TEST(CheckMemory, NamesNeedLimitAndOption) {
+  const RequestLimits limits = {.max_queued_bytes = 10};
+  RequestBudget budget;
+  budget.Add(10);
+  EXPECT_EQ(CheckMemory(budget, limits).value(), 10);
+  budget.Add(1);
+  EXPECT_EQ(CheckMemory(budget, limits).status(),
             absl::ResourceExhaustedError("request: needs 11 bytes of memory, "
                                          "limit 10 (--max-queued-bytes)"));
-  EXPECT_EQ(CheckLimits(5, RequestBudget(), limits), absl::OkStatus());
 }
 
 TEST(ForwardNeeds, ExceedTheResponseWhereStatisticsAreManyOfNoElements) {
   // Two arrays of 2^40 float64 values and their headers.
-  EXPECT_THAT(TextOf(CheckForwardNeeds(ForwardOf({kHuge, 1, 0}, 1), kDefaults)),
-              StartsWith("response: needs 175921860444"));
-  EXPECT_EQ(
-      CheckForwardNeeds(ForwardOf({1, kHuge, 0}, kHuge), kDefaults).code(),
-      absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(
+      TextOf(ForwardMemoryBytes(ForwardOf({kHuge, 1, 0}, 1), kDefaults)),
+      StartsWith("response: needs 175921860444"));
+  EXPECT_EQ(ForwardMemoryBytes(ForwardOf({1, kHuge, 0}, kHuge), kDefaults)
+                .status()
+                .code(),
+            absl::StatusCode::kResourceExhausted);
 }
 
 TEST(ForwardNeeds, AreSmallWhereManyChannelsHaveNoElements) {
-  EXPECT_EQ(CheckForwardNeeds(ForwardOf({1, kHuge, 0}, 1), kDefaults),
-            absl::OkStatus());
+  // The shape and the statistics of one group.
+  EXPECT_LT(ForwardMemoryBytes(ForwardOf({1, kHuge, 0}, 1), kDefaults).value(),
+            1024);
 }
 
-TEST(ForwardNeeds, CountEverythingThatIsAllocated) {
+TEST(ForwardNeeds, AreGrantedWhereTheLimitIsTheirTextsFigure) {
   const ForwardRequest request = ForwardOf({2, 6, 2, 4}, 3);
-  const std::int64_t scratch = static_cast<std::int64_t>(ForwardScratchBytes(
-      {.geometry = request.geometry, .dtype = request.input.dtype}));
-  // Input and output, weight and bias, statistics twice: to compute and to
-  // send.
-  const std::int64_t least = 2 * 384 + 2 * 48 + 2 * 2 * 48 + scratch;
-  const absl::Status status = CheckForwardNeeds(
-      request, {.max_message_bytes = 1000, .max_queued_bytes = least - 1});
-  EXPECT_THAT(TextOf(status), StartsWith("request: needs "));
-  EXPECT_THAT(TextOf(status), EndsWith("(--max-queued-bytes)"));
-  // The headers of the response's fields come on top.
-  EXPECT_EQ(CheckForwardNeeds(request, {.max_message_bytes = 1000,
-                                        .max_queued_bytes = least + 64}),
-            absl::OkStatus());
+  RequestLimits limits = {.max_message_bytes = 1000};
+  limits.max_queued_bytes = ForwardMemoryBytes(request, kDefaults).value();
+  EXPECT_EQ(ForwardMemoryBytes(request, limits).value(),
+            limits.max_queued_bytes);
+  const std::string need = std::to_string(limits.max_queued_bytes--);
+  EXPECT_EQ(TextOf(ForwardMemoryBytes(request, limits)),
+            "request: needs " + need + " bytes of memory, limit " +
+                std::to_string(limits.max_queued_bytes) +
+                " (--max-queued-bytes)");
 }
 
 TEST(ForwardNeeds, DoNotOverflowAtTheLargestShapes) {
@@ -128,18 +134,20 @@ TEST(ForwardNeeds, DoNotOverflowAtTheLargestShapes) {
     for (const DataType dtype : kDataTypes) {
       const std::int64_t channels = shape.extent(1);
       const absl::Status status =
-          CheckForwardNeeds(ForwardOf(shape, channels, dtype), kDefaults);
+          ForwardMemoryBytes(ForwardOf(shape, channels, dtype), kDefaults)
+              .status();
       EXPECT_TRUE(status.ok() || absl::IsResourceExhausted(status))
           << shape.ToString() << " " << status;
     }
   }
-  EXPECT_EQ(CheckForwardNeeds(ForwardOf({most, 1}, 1), kDefaults).code(),
-            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(
+      ForwardMemoryBytes(ForwardOf({most, 1}, 1), kDefaults).status().code(),
+      absl::StatusCode::kResourceExhausted);
 }
 
 TEST(BackwardNeeds, ExceedTheResponseWhereManyChannelsHaveNoElements) {
   EXPECT_THAT(
-      TextOf(CheckBackwardNeeds(BackwardOf({1, kHuge, 0}, 1), kDefaults)),
+      TextOf(BackwardMemoryBytes(BackwardOf({1, kHuge, 0}, 1), kDefaults)),
       StartsWith("response: needs 87960930222"));
 }
 
@@ -147,30 +155,15 @@ TEST(BackwardNeeds, DoNotCountGradientsThatAreNotWanted) {
   BackwardRequest request = BackwardOf({1, kHuge, 0}, 1);
   request.want_grad_weight = false;
   request.want_grad_bias = false;
-  EXPECT_EQ(CheckBackwardNeeds(request, kDefaults), absl::OkStatus());
+  EXPECT_LT(BackwardMemoryBytes(request, kDefaults).value(), 1024);
 }
 
 TEST(BackwardNeeds, CountARowForEverySampleWherePerSample) {
   BackwardRequest request = BackwardOf({1 << 14, 1 << 14, 0}, 1);
-  EXPECT_EQ(CheckBackwardNeeds(request, kDefaults), absl::OkStatus());
+  EXPECT_TRUE(BackwardMemoryBytes(request, kDefaults).ok());
   request.per_sample_gradients = true;
-  EXPECT_THAT(TextOf(CheckBackwardNeeds(request, kDefaults)),
+  EXPECT_THAT(TextOf(BackwardMemoryBytes(request, kDefaults)),
               StartsWith("response: needs 42949"));
-}
-
-TEST(BackwardNeeds, CountEverythingThatIsAllocated) {
-  const BackwardRequest request = BackwardOf({2, 6, 2, 4}, 3);
-  const std::int64_t scratch = static_cast<std::int64_t>(BackwardScratchBytes(
-      {.geometry = request.geometry, .dtype = request.input.dtype}));
-  // Three tensors; weight; two gradients in float64, rounded, and sent.
-  const std::int64_t least = 3 * 384 + 48 + 2 * (48 + 24 + 24) + scratch;
-  EXPECT_THAT(
-      TextOf(CheckBackwardNeeds(
-          request, {.max_message_bytes = 1000, .max_queued_bytes = least - 1})),
-      StartsWith("request: needs "));
-  EXPECT_EQ(CheckBackwardNeeds(request, {.max_message_bytes = 1000,
-                                         .max_queued_bytes = least + 64}),
-            absl::OkStatus());
 }
 
 TEST(BackwardNeeds, DoNotOverflowAtTheLargestShapes) {
@@ -178,83 +171,71 @@ TEST(BackwardNeeds, DoNotOverflowAtTheLargestShapes) {
   for (const Shape& shape :
        {Shape{1, most, 0}, Shape{0, most}, Shape{1, most}, Shape{most, 1}}) {
     const BackwardRequest all = BackwardOf(shape, 1);
-    EXPECT_EQ(CheckBackwardNeeds(all, kDefaults).code(),
+    EXPECT_EQ(BackwardMemoryBytes(all, kDefaults).status().code(),
               absl::StatusCode::kResourceExhausted)
         << shape.ToString();
     BackwardRequest only_input = all;
     only_input.want_grad_weight = false;
     only_input.want_grad_bias = false;
-    EXPECT_EQ(CheckBackwardNeeds(only_input, kDefaults).ok(),
+    EXPECT_EQ(BackwardMemoryBytes(only_input, kDefaults).ok(),
               shape.num_elements() == 0)
         << shape.ToString();
   }
 }
 
-// The memory that a request says it needs: granted exactly what each refusal
-// asks for (the first may leave out scratch memory), it is accepted.
-template <typename Prepare>
-std::int64_t NeedOf(Prepare prepare, const MessageSlices& message) {
-  BufferPool pool(0);
-  RequestLimits limits = {.max_message_bytes = 256 << 20};
-  for (int refusals = 0; refusals < 3; ++refusals) {
-    const auto execution = prepare(message, limits, pool, [] {});
-    if (execution.ok()) break;
-    const std::string text = TextOf(execution.status());
-    const std::size_t number = std::string("request: needs ").size();
-    EXPECT_TRUE(
-        absl::SimpleAtoi(text.substr(number, text.find(" bytes") - number),
-                         &limits.max_queued_bytes))
-        << text;
-  }
-  return limits.max_queued_bytes;
-}
-
-// What a request takes from the pool, all capacities rounded up.
-template <typename Prepare>
-std::int64_t TakenBy(Prepare prepare, const MessageSlices& message) {
+// What a request takes from the pool, all capacities rounded up. It must be
+// exact: what a request takes beyond its share, nobody bounds.
+std::int64_t TakenBy(PreparedRequest prepared) {
   BufferPool pool(std::size_t{1} << 30);
-  EXPECT_TRUE(prepare(message, kDefaults, pool, [] {}).ok());
+  prepared.begin(pool, [] {});
   return static_cast<std::int64_t>(pool.idle_bytes());
 }
 
-// Sizes that the pool rounds up to themselves, but for scratch memory, which it
-// may round up by an eighth. Statistics and parameters are counted once more,
-// for the message that holds them beside the large tensor.
-constexpr std::int64_t kElements = 65536;    // [16, 64, 8, 8]
-constexpr std::int64_t kStatistics = 16384;  // Two of [16, 64], in FLOAT64.
-constexpr std::int64_t kParameter = 512;     // [64], in FLOAT64.
-// Tags, lengths and shapes of the response; alignment of the scratch memory.
-constexpr std::int64_t kSmall = 256;
+// What it needs beside the pool: the part of the response that is not the large
+// tensor's memory.
+std::int64_t HeaderOf(PreparedRequest prepared, std::int64_t tensor_bytes) {
+  BufferPool pool(0);
+  const auto execution = prepared.begin(pool, [] {});
+  RunComputation(*execution);
+  return static_cast<std::int64_t>(execution->TakeResponse().Length()) -
+         tensor_bytes;
+}
 
 TEST(Needs, OfForwardAreWhatItTakes) {
-  const std::vector<float> x(kElements);
-  ForwardRequestFields fields;
-  fields.num_groups = 64;
-  fields.input = {DataType::kFloat32, {16, 64, 8, 8}, x.data()};
-  const MessageSlices message(EncodeForwardRequest(fields));
-  const std::int64_t need = NeedOf(&PrepareForward, message);
-  const std::int64_t taken = TakenBy(&PrepareForward, message);
-  EXPECT_GE(taken, 8 * kElements + 2 * kParameter + kStatistics);
-  EXPECT_NEAR(static_cast<double>(need - kStatistics),
-              static_cast<double>(taken), kSmall);
+  for (const std::int64_t extent : {1, 7, 8, 100}) {
+    const std::vector<float> x(static_cast<std::size_t>(6 * 64 * extent));
+    ForwardRequestFields fields;
+    fields.num_groups = 16;
+    fields.input = {DataType::kFloat32, {6, 64, extent}, x.data()};
+    const MessageSlices message(EncodeForwardRequest(fields));
+    const PreparedRequest prepared = PrepareForward(message, kDefaults).value();
+    EXPECT_EQ(prepared.memory_bytes,
+              TakenBy(prepared) +
+                  HeaderOf(prepared,
+                           static_cast<std::int64_t>(x.size() * sizeof(float))))
+        << extent;
+  }
 }
 
 TEST(Needs, OfBackwardAreWhatItTakes) {
-  const std::vector<float> x(kElements);
-  BackwardRequestFields fields;
-  fields.num_groups = 64;
-  fields.grad_output = {DataType::kFloat32, {16, 64, 8, 8}, x.data()};
-  fields.input = fields.grad_output;
-  const MessageSlices message(EncodeBackwardRequest(fields));
-  const std::int64_t need = NeedOf(&PrepareBackward, message);
-  const std::int64_t taken = TakenBy(&PrepareBackward, message);
-  // The weight, and both gradients of it in float64 and as they are sent.
-  EXPECT_GE(taken, 12 * kElements + 4 * kParameter);
-  const auto scratch_bytes = static_cast<std::int64_t>(BackwardScratchBytes(
-      {.geometry = GroupGeometry::Of(fields.input.shape, fields.layout, 64)}));
-  EXPECT_NEAR(
-      static_cast<double>(need - kParameter), static_cast<double>(taken),
-      static_cast<double>(kSmall) + static_cast<double>(scratch_bytes) / 8);
+  for (const bool per_sample : {false, true}) {
+    for (const std::int64_t extent : {1, 7, 8, 100}) {
+      const std::vector<float> x(static_cast<std::size_t>(6 * 64 * extent));
+      BackwardRequestFields fields;
+      fields.num_groups = 16;
+      fields.per_sample_gradients = per_sample;
+      fields.grad_output = {DataType::kFloat32, {6, 64, extent}, x.data()};
+      fields.input = fields.grad_output;
+      const MessageSlices message(EncodeBackwardRequest(fields));
+      const PreparedRequest prepared =
+          PrepareBackward(message, kDefaults).value();
+      EXPECT_EQ(
+          prepared.memory_bytes,
+          TakenBy(prepared) + HeaderOf(prepared, static_cast<std::int64_t>(
+                                                     x.size() * sizeof(float))))
+          << extent;
+    }
+  }
 }
 
 }  // namespace

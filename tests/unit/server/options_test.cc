@@ -30,6 +30,36 @@ TEST(ServerOptions, RejectsANumberOutOfRange) {
                 "--max-reading-calls: -1, expected 0 to 2147483647"));
 }
 
+TEST(ServerOptions, RejectsMoreReadingCallsThanQueuedOnes) {
+  EXPECT_EQ(Validate({.max_queued_calls = 8, .max_reading_calls = 9}),
+            absl::InvalidArgumentError(
+                "--max-reading-calls: 9, expected at most the 8 of "
+                "--max-queued-calls, since only calls that were admitted are "
+                "read"));
+  EXPECT_EQ(Validate({.max_queued_calls = 8, .max_reading_calls = 8}),
+            absl::OkStatus());
+}
+
+TEST(ServerOptions, RejectsQueuedBytesThatHoldNoMessage) {
+  EXPECT_EQ(
+      Validate({.max_message_bytes = 1000, .max_queued_bytes = 1999}),
+      absl::InvalidArgumentError(
+          "--max-queued-bytes: 1999, expected at least 2000, the input and the "
+          "output of a message of the 1000 bytes of --max-message-bytes"));
+  EXPECT_EQ(Validate({.max_message_bytes = 1000, .max_queued_bytes = 2000}),
+            absl::OkStatus());
+}
+
+TEST(ServerOptions, RejectsATransferTimeoutOfNothingOrForEver) {
+  EXPECT_EQ(Validate({.read_timeout = absl::ZeroDuration()}),
+            absl::InvalidArgumentError(
+                "--read-timeout: 0, expected a time above 0s and below inf"));
+  EXPECT_EQ(
+      Validate({.write_timeout = absl::InfiniteDuration()}),
+      absl::InvalidArgumentError(
+          "--write-timeout: inf, expected a time above 0s and below inf"));
+}
+
 TEST(ServerOptions, RejectsADrainTimeoutBelowZeroOrForEver) {
   EXPECT_EQ(
       Validate({.drain_timeout = -absl::Seconds(1)}),

@@ -1,0 +1,107 @@
+#include "server/allowance.h"
+
+#include <utility>
+
+namespace groupnorm {
+
+Allowance::Allowance(std::int64_t units) : units_(units), free_(units) {}
+
+bool Allowance::TakeOrWait(ConnectionId connection, const void* call,
+                           std::int64_t units, std::function<void()> granted) {
+  Waiters taken;  // Destroyed without the lock: it may own the call.
+  absl::MutexLock lock(&mutex_);
+  Connection& own = connections_[connection];
+  own.waiters.push_back({call, connection, units, std::move(granted)});
+  calls_.emplace(call, std::prev(own.waiters.end()));
+  List(connection, own);
+  // Any other call that could have its units already has them.
+  taken = Grant();
+  return !taken.empty();
+}
+
+void Allowance::Leave(const void* call) {
+  Waiters left;  // Destroyed without the lock: it may own the call.
+  Waiters granted;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = calls_.find(call);
+    if (found == calls_.end()) return;
+    const Waiters::iterator waiter = found->second;
+    const ConnectionId id = waiter->connection;
+    Connection& connection = connections_[id];
+    calls_.erase(found);
+    left.splice(left.end(), connection.waiters, waiter);
+    // The calls behind it may fit where it did not.
+    if (!connection.waiters.empty()) List(id, connection);
+    granted = Grant();
+    ForgetIfIdle(id);
+  }
+  for (const Waiter& waiter : granted) waiter.granted();
+}
+
+void Allowance::Release(ConnectionId connection, std::int64_t units) {
+  Waiters granted;
+  {
+    absl::MutexLock lock(&mutex_);
+    free_ += units;
+    Connection& own = connections_[connection];
+    own.held -= units;
+    // It may have waited for its own half.
+    if (!own.waiters.empty()) List(connection, own);
+    granted = Grant();
+    ForgetIfIdle(connection);
+  }
+  for (const Waiter& waiter : granted) waiter.granted();
+}
+
+int Allowance::waiting() const {
+  absl::MutexLock lock(&mutex_);
+  return static_cast<int>(calls_.size());
+}
+
+bool Allowance::MayTake(const Connection& connection,
+                        std::int64_t units) const {
+  return connection.held == 0 || connection.held + units <= units_ / 2;
+}
+
+void Allowance::List(ConnectionId id, Connection& connection) {
+  if (std::exchange(connection.listed, true)) return;
+  turns_.push_back(id);
+}
+
+void Allowance::ForgetIfIdle(ConnectionId id) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  const Connection& connection = found->second;
+  if (connection.held == 0 && connection.waiters.empty() &&
+      !connection.listed) {
+    connections_.erase(found);
+  }
+}
+
+// Takes the units of all calls that can have them out of the queue.
+Allowance::Waiters Allowance::Grant() {
+  Waiters granted;
+  while (!turns_.empty()) {
+    const ConnectionId id = turns_.front();
+    Connection& connection = connections_[id];
+    Waiters& waiters = connection.waiters;
+    const bool skipped =
+        waiters.empty() || !MayTake(connection, waiters.front().units);
+    if (!skipped && waiters.front().units > free_) break;
+    turns_.pop_front();
+    connection.listed = false;
+    if (skipped) {
+      ForgetIfIdle(id);
+      continue;
+    }
+    free_ -= waiters.front().units;
+    connection.held += waiters.front().units;
+    calls_.erase(waiters.front().call);
+    granted.splice(granted.end(), waiters, waiters.begin());
+    if (!waiters.empty()) List(id, connection);
+  }
+  return granted;
+}
+
+}  // namespace groupnorm

@@ -1,0 +1,30 @@
+#include "server/transfer_timeout.h"
+
+#include <utility>
+
+#include "absl/time/clock.h"
+
+namespace groupnorm {
+
+void TransferTimeout::Start(grpc::ServerCompletionQueue* queue,
+                            absl::Duration timeout,
+                            std::function<void()> expired) {
+  absl::MutexLock lock(&mutex_);
+  if (stopped_) return;
+  alarm_.Set(queue, absl::ToChronoTime(absl::Now() + timeout),
+             tag_.Arm([this, expired = std::move(expired)](bool in_time) {
+               {
+                 absl::MutexLock in_event(&mutex_);
+                 if (!in_time || stopped_) return;
+               }
+               expired();
+             }));
+}
+
+void TransferTimeout::Stop() {
+  absl::MutexLock lock(&mutex_);
+  stopped_ = true;
+  alarm_.Cancel();
+}
+
+}  // namespace groupnorm

@@ -1,0 +1,39 @@
+#ifndef GROUPNORM_SERVER_TRANSFER_TIMEOUT_H_
+#define GROUPNORM_SERVER_TRANSFER_TIMEOUT_H_
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/grpcpp.h>
+
+#include <functional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "server/completion_tag.h"
+
+namespace groupnorm {
+
+/// Bounds the time that one transfer takes. Used once. Thread-safe: the end of
+/// a transfer may be reported before its start has returned.
+class TransferTimeout {
+ public:
+  /// Runs `expired` on the thread of `queue` unless Stop() comes within
+  /// `timeout`; does nothing where it came already. What `expired` captures
+  /// stays alive until then, or until soon after Stop().
+  void Start(grpc::ServerCompletionQueue* queue, absl::Duration timeout,
+             std::function<void()> expired);
+
+  /// The transfer has ended. Where `expired` runs on the same thread, it either
+  /// ran before or will not.
+  void Stop();
+
+ private:
+  absl::Mutex mutex_;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::Alarm alarm_ ABSL_GUARDED_BY(mutex_);
+  CompletionTag tag_;
+};
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_SERVER_TRANSFER_TIMEOUT_H_
