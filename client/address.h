@@ -7,12 +7,16 @@
 
 namespace groupnorm {
 
-/// INVALID_ARGUMENT that names the address unless it is `host:port`,
-/// `[IPv6 address]:port` or `unix:path`. Resolves nothing.
+/// INVALID_ARGUMENT that names the address unless it is as
+/// ClientOptions::address says: one address, or a list that gRPC can resolve.
+/// Resolves nothing.
 absl::Status ValidateAddress(const std::string& address);
 
-/// Whether a valid address stays on this machine by its form: `localhost`,
-/// 127.0.0.0/8, ::1 or a UNIX socket.
+/// Whether a valid address is a list of several.
+bool IsList(const std::string& address);
+
+/// Whether a valid address, or every one of a list, stays on this machine by
+/// its form: `localhost`, 127.0.0.0/8, ::1 or a UNIX socket.
 bool IsLoopback(const std::string& address);
 
 /// What gRPC calls a valid address. A host named as one of gRPC's URI schemes

@@ -32,7 +32,9 @@ void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags,
                         const std::string& default_server) {
   command
       .add_option("--server", flags.server,
-                  absl::StrCat("Server to call: host:port or unix:path. ",
+                  absl::StrCat("Server to call: host:port or unix:path, or "
+                               "several IP addresses with ports, as in "
+                               "10.0.0.1:50051,10.0.0.2:50051. ",
                                default_server))
       ->type_name("ADDRESS")
       ->check([](const std::string& address) {
@@ -45,7 +47,7 @@ void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags,
           [&flags](const std::string& text) {
             flags.timeout = ParseTimeout(text);
           },
-          "Time that one call may take, with its unit: 500ms, 60s, 5m. "
+          "Time that one call may take in all, with its unit: 500ms, 60s, 5m. "
           "Default: 60s")
       ->type_name("DURATION");
 }
@@ -64,7 +66,9 @@ absl::StatusOr<ClientSession> ClientSession::Open(
                  "groupnorm: no --server given, computing in this process\n");
   }
   absl::StatusOr<std::unique_ptr<Client>> client =
-      Client::Create({.address = session.address_, .timeout = flags.timeout});
+      Client::Create({.address = session.address_,
+                      .timeout = flags.timeout,
+                      .retry = {.max_attempts = flags.max_attempts}});
   if (!client.ok()) return client.status();
   session.client_ = *std::move(client);
   return session;

@@ -62,6 +62,7 @@ void AddStatusCommand(CLI::App& app, Outcome& outcome) {
       "  groupnorm status --server 127.0.0.1:50051");
   const auto flags = std::make_shared<ConnectionFlags>();
   flags->server = ClientOptions().address;
+  flags->max_attempts = 1;  // It asks for what is now.
   AddConnectionFlags(*command, *flags,
                      absl::StrCat("Default: ", flags->server));
   command->callback([flags, &outcome] { outcome = RunStatus(*flags); });

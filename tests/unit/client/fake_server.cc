@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
@@ -43,12 +44,16 @@ class FakeService : public grpc::Service {
     names_.push_back(std::make_unique<std::string>(
         absl::StrCat("/groupnorm.v1.GroupNormService/", name)));
     const auto answer = [method = std::move(method)](
-                            FakeService*, grpc::ServerContext*,
+                            FakeService*, grpc::ServerContext* context,
                             const grpc::ByteBuffer* request,
                             grpc::ByteBuffer* response) {
       if (!method) return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "");
       const absl::StatusOr<std::string> bytes = method(BytesOf(*request));
       if (!bytes.ok()) {
+        bytes.status().ForEachPayload([context](absl::string_view key,
+                                                const absl::Cord& value) {
+          context->AddTrailingMetadata(std::string(key), std::string(value));
+        });
         return grpc::Status(
             static_cast<grpc::StatusCode>(bytes.status().code()),
             std::string(bytes.status().message()));

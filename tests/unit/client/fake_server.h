@@ -13,7 +13,8 @@ namespace groupnorm {
 /// bytes of a response, or an error. Calls may come on several threads.
 class FakeServer {
  public:
-  /// From the encoded request to the encoded response.
+  /// From the encoded request to the encoded response. The payloads of an error
+  /// become its trailing metadata.
   using Method =
       std::function<absl::StatusOr<std::string>(const std::string& request)>;
 
