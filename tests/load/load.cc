@@ -1,6 +1,7 @@
 #include "tests/load/load.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -24,6 +25,13 @@ bool MemoryIsMeasurable() {
 #else
   return true;
 #endif
+}
+
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = limit.rlim_max;
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 void Print(const std::string& text) {

@@ -26,6 +26,10 @@ int Size(int full, int brief);
 /// False under sanitizers, whose shadow memory would count.
 bool MemoryIsMeasurable();
 
+/// Lets this process and those that it starts have as many files open as the
+/// machine allows.
+void RaiseDescriptorLimit();
+
 /// Prints a line `load: <test's name>: <text>`.
 void Print(const std::string& text);
 
