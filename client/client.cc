@@ -133,6 +133,8 @@ AsyncCall Client::BackwardAsync(const BackwardArguments& arguments,
       std::move(callback)));
 }
 
+std::int64_t Client::retries() const { return impl_->connection.retries; }
+
 AsyncCall::AsyncCall(std::shared_ptr<AsyncCallState> state)
     : state_(std::move(state)) {}
 

@@ -3,6 +3,8 @@
 
 #include <grpcpp/generic/generic_stub.h>
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 
 #include "client/retry.h"
@@ -25,6 +27,7 @@ struct Connection {
   const RetryOptions retry;
   grpc::GenericStub stub;
   RetryBudget budget;
+  std::atomic<std::int64_t> retries = 0;
 };
 
 }  // namespace groupnorm

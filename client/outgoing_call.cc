@@ -160,6 +160,7 @@ void OutgoingCall::EndWait() {
     Wait();
     return;
   }
+  ++connection_.retries;
   StartAttempt();
 }
 

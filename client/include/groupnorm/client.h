@@ -230,6 +230,10 @@ class Client {
                           Callback callback = nullptr,
                           std::optional<absl::Duration> timeout = std::nullopt);
 
+  /// Attempts beyond the first that all calls together have made so far. Where
+  /// this grows as fast as the calls do, servers are missing or full.
+  std::int64_t retries() const;
+
  private:
   struct Impl;
   explicit Client(std::unique_ptr<Impl> impl);
