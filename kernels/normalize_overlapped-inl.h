@@ -24,8 +24,9 @@ namespace HWY_NAMESPACE {
 /// The loop needs the registers of AVX-512.
 inline constexpr bool kCanOverlap = kDoubles * 4 == kLanes;
 
-/// Channels that are long enough for it.
-inline constexpr std::int64_t kMinOverlapped = 128;
+/// Channels that are long enough for it: at most two meet in a row of kLanes
+/// elements.
+inline constexpr std::int64_t kMinOverlapped = kLanes;
 
 /// A first pass over a run of narrow values that is done some rows of kLanes
 /// values at a time.
@@ -109,24 +110,80 @@ HWY_INLINE void FetchAhead(const T* row) {
   }
 }
 
-/// The coefficients of one channel, as SingleAffine has them.
-struct SingleCoefficients {
-  float scale_hi;
-  float scale_lo;
-  float shift_hi;
-  float shift_lo;
+/// The channels that a run of elements of one group passes through, and their
+/// coefficients.
+class ChannelsOfRun {
+ public:
+  using Map = SingleAffine::ColumnMap;
+
+  /// The run begins at `position` within the first channel of `parameters`, and
+  /// has at most `count` elements.
+  ChannelsOfRun(std::int64_t spatial, std::int64_t position, std::int64_t count,
+                const Statistics& statistics, const Parameters& parameters)
+      : spatial_(spatial),
+        left_(spatial - position),
+        channels_left_((position + count - 1) / spatial + 1),
+        statistics_(statistics),
+        parameters_(parameters) {
+    SetAffine();
+  }
+
+  /// Elements of the present channel that are left; the caller counts them.
+  std::int64_t elements_left() const { return left_; }
+  void set_elements_left(std::int64_t count) { left_ = count; }
+
+  std::int64_t spatial() const { return spatial_; }
+  Map map() const { return affine_.OfColumn(channel_); }
+
+  /// Begins the next channel, which the run must have.
+  HWY_INLINE Map NextMap() {
+    if (++channel_ == kMaxColumns) SetAffine();
+    return map();
+  }
+
+ private:
+  // Of the next channels.
+  HWY_NOINLINE void SetAffine() {
+    const std::int64_t channels = std::min(kMaxColumns, channels_left_);
+    affine_.Set(0, channels, statistics_, parameters_);
+    channels_left_ -= channels;
+    parameters_.weight += channels;
+    parameters_.bias += channels;
+    channel_ = 0;
+  }
+
+  std::int64_t spatial_;
+  std::int64_t left_;
+  std::int64_t channel_ = 0;  // Of affine_.
+  std::int64_t channels_left_;
+  const Statistics& statistics_;
+  Parameters parameters_;
+  SingleAffine affine_;
 };
 
-/// Computes a row of kLanes elements of `y` from those of `x`.
+/// `first` where a lane is one of the first `count`, at most all, else `rest`.
+HWY_INLINE SingleAffine::ColumnMap Blend(const SingleAffine::ColumnMap& first,
+                                         std::int64_t count,
+                                         const SingleAffine::ColumnMap& rest) {
+  const auto is_first = hn::FirstN(Singles(), static_cast<std::size_t>(count));
+  return {hn::IfThenElse(is_first, first.scale, rest.scale),
+          hn::IfThenElse(is_first, first.scale_rest, rest.scale_rest),
+          hn::IfThenElse(is_first, first.shift, rest.shift),
+          hn::IfThenElse(is_first, first.shift_rest, rest.shift_rest)};
+}
+
+/// Computes a row of kLanes elements of `y` from those of `x`: its two vectors
+/// by a map each.
 template <bool kStream, typename T>
 HWY_INLINE void MapRow(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
-                       const SingleAffine::ColumnMap& map) {
+                       const SingleAffine::ColumnMap& map0,
+                       const SingleAffine::ColumnMap& map1) {
   const Singles s;
   if constexpr (std::is_same_v<T, Bfloat16>) {
     const hn::RebindToUnsigned<Singles> u;
     SingleVector even, odd;
     LoadPairs(x, even, odd);
-    const auto rounded = RoundPairs(map(even, 0), map(odd, 0));
+    const auto rounded = RoundPairs(map0(even, 0), map1(odd, 0));
     auto* out = reinterpret_cast<std::uint32_t*>(y);
     if constexpr (kStream) {
       hn::Stream(rounded, u, out);
@@ -134,13 +191,14 @@ HWY_INLINE void MapRow(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
       hn::StoreU(rounded, u, out);
     }
   } else {
-    for (std::int64_t i = 0; i < kLanes; i += kSingles) {
-      const auto output = map(LoadAs(s, x + i), i);
-      if constexpr (kStream) {
-        StreamAs(s, output, y + i);
-      } else {
-        StoreAs(s, output, y + i);
-      }
+    const auto y0 = map0(LoadAs(s, x), 0);
+    const auto y1 = map1(LoadAs(s, x + kSingles), 0);
+    if constexpr (kStream) {
+      StreamAs(s, y0, y);
+      StreamAs(s, y1, y + kSingles);
+    } else {
+      StoreAs(s, y0, y);
+      StoreAs(s, y1, y + kSingles);
     }
   }
 }
@@ -149,16 +207,13 @@ HWY_INLINE void MapRow(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
 /// `next` to the lanes `first` and `second` (which begin as zeros if `fresh`).
 template <bool kStream, typename T>
 HWY_NOINLINE void NormalizeAndSum(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
-                                  std::int64_t rows,
-                                  SingleCoefficients coefficients,
+                                  std::int64_t rows, ChannelsOfRun& channels,
                                   const T* HWY_RESTRICT next, bool fresh,
                                   double* HWY_RESTRICT first,
                                   double* HWY_RESTRICT second) {
-  const Singles s;
   const Doubles d;
-  const SingleAffine::ColumnMap map = {
-      hn::Set(s, coefficients.scale_hi), hn::Set(s, coefficients.scale_lo),
-      hn::Set(s, coefficients.shift_hi), hn::Set(s, coefficients.shift_lo)};
+  auto map = channels.map();
+  std::int64_t left = channels.elements_left();
   auto first0 = hn::Zero(d), first1 = first0, first2 = first0, first3 = first0;
   auto second0 = first0, second1 = first0, second2 = first0, second3 = first0;
   if (!fresh) {
@@ -182,7 +237,20 @@ HWY_NOINLINE void NormalizeAndSum(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
     const auto v1 = LoadAs(d, next + i + 8);
     first1 = hn::Add(first1, v1);
     second1 = MulAdd(d, v1, v1, second1);
-    MapRow<kStream>(x + i, y + i, map);
+    auto map0 = map;
+    auto map1 = map;
+    if (HWY_UNLIKELY(left < kLanes)) {
+      map = channels.NextMap();
+      // Fewer than kLanes elements of the row belong to the old channel.
+      constexpr bool kPaired = std::is_same_v<T, Bfloat16>;
+      const std::int64_t in0 =
+          kPaired ? (left + 1) / 2 : std::min(left, kSingles);
+      map0 = Blend(map0, in0, map);
+      map1 = Blend(map1, left - in0, map);
+      left += channels.spatial();
+    }
+    left -= kLanes;
+    MapRow<kStream>(x + i, y + i, map0, map1);
     const auto v2 = LoadAs(d, next + i + 16);
     first2 = hn::Add(first2, v2);
     second2 = MulAdd(d, v2, v2, second2);
@@ -190,6 +258,7 @@ HWY_NOINLINE void NormalizeAndSum(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
     first3 = hn::Add(first3, v3);
     second3 = MulAdd(d, v3, v3, second3);
   }
+  channels.set_elements_left(left);
   hn::Store(first0, d, first);
   hn::Store(first1, d, first + 8);
   hn::Store(first2, d, first + 16);
@@ -200,54 +269,49 @@ HWY_NOINLINE void NormalizeAndSum(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
   hn::Store(second3, d, second + 24);
 }
 
+/// Computes `count` elements, channel by channel.
+template <typename T>
+HWY_NOINLINE void NormalizePart(const T* x, T* y, std::int64_t count,
+                                ChannelsOfRun& channels) {
+  std::int64_t left = channels.elements_left();
+  auto map = channels.map();
+  for (std::int64_t i = 0; i < count;) {
+    if (left == 0) {
+      map = channels.NextMap();
+      left = channels.spatial();
+    }
+    const std::int64_t n = std::min(count - i, left);
+    MapRun<Singles>(x + i, y + i, n, {}, map);
+    left -= n;
+    i += n;
+  }
+  channels.set_elements_left(left);
+}
+
 /// NormalizeRun of a block in float32 arithmetic, and meanwhile what it can of
 /// `next`.
 template <typename T>
-HWY_NOINLINE void NormalizeRunAndSum(
-    const T* x, T* y, std::int64_t count, std::int64_t spatial,
-    std::int64_t position, const Statistics& statistics, Parameters parameters,
-    const Traffic& traffic, RowwiseSums<T>& next) {
-  SingleAffine affine;
-  std::int64_t channel = kMaxColumns;
-  while (count > 0) {
-    if (channel == kMaxColumns) {
-      const std::int64_t channels =
-          std::min(kMaxColumns, (position + count - 1) / spatial + 1);
-      affine.Set(0, channels, statistics, parameters);
-      parameters.weight += channels;
-      parameters.bias += channels;
-      channel = 0;
-    }
-    const std::int64_t end = std::min(spatial - position, count);
-    std::int64_t done = 0;
-    if (traffic.stream && end >= kMinOverlapped) {
-      done = ElementsToLine(y);
-      if (done > 0) MapRun<Singles>(x, y, done, {}, affine.OfColumn(channel));
-    }
-    while (end - done >= kLanes && next.rows_left() > 0) {
-      const std::int64_t rows =
-          std::min((end - done) / kLanes, next.rows_left());
-      const SingleCoefficients coefficients = {
-          affine.scale_hi[channel], affine.scale_lo[channel],
-          affine.shift_hi[channel], affine.shift_lo[channel]};
-      const auto run = traffic.stream && end >= kMinOverlapped
-                           ? NormalizeAndSum<true, T>
-                           : NormalizeAndSum<false, T>;
-      run(x + done, y + done, rows, coefficients, next.next(),
-          next.begins_segment(), next.first(), next.second());
-      next.Advance(rows);
-      done += rows * kLanes;
-    }
-    if (end > done) {
-      MapRun<Singles>(x + done, y + done, end - done, traffic,
-                      affine.OfColumn(channel));
-    }
-    x += end;
-    y += end;
-    count -= end;
-    position = 0;
-    ++channel;
+HWY_NOINLINE void NormalizeRunAndSum(const T* x, T* y, std::int64_t count,
+                                     std::int64_t spatial,
+                                     std::int64_t position,
+                                     const Statistics& statistics,
+                                     const Parameters& parameters,
+                                     const Traffic& traffic,
+                                     RowwiseSums<T>& next) {
+  ChannelsOfRun channels(spatial, position, count, statistics, parameters);
+  std::int64_t done = std::min(ElementsToLine(y), count);
+  NormalizePart(x, y, done, channels);
+  const auto run =
+      traffic.stream ? NormalizeAndSum<true, T> : NormalizeAndSum<false, T>;
+  while (count - done >= kLanes && next.rows_left() > 0) {
+    const std::int64_t rows =
+        std::min((count - done) / kLanes, next.rows_left());
+    run(x + done, y + done, rows, channels, next.next(), next.begins_segment(),
+        next.first(), next.second());
+    next.Advance(rows);
+    done += rows * kLanes;
   }
+  NormalizePart(x + done, y + done, count - done, channels);
 }
 
 }  // namespace HWY_NAMESPACE

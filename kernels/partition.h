@@ -14,11 +14,16 @@
 namespace groupnorm {
 
 /// `count` equal pieces of work, in runs of at most `per_task`: a task each.
+/// All are about as long, so that no worker is left with a small rest.
 class Runs {
  public:
   /// `per_task` is made at least 1.
-  Runs(std::int64_t count, std::int64_t per_task)
-      : count_(count), per_task_(std::max<std::int64_t>(1, per_task)) {}
+  Runs(std::int64_t count, std::int64_t per_task) : count_(count) {
+    const std::int64_t most = std::max<std::int64_t>(1, per_task);
+    const std::int64_t tasks =
+        std::max<std::int64_t>(1, CeilDivide(count, most));
+    per_task_ = std::max<std::int64_t>(1, CeilDivide(count, tasks));
+  }
 
   std::int64_t num_tasks() const { return CeilDivide(count_, per_task_); }
   std::int64_t begin(std::int64_t task) const { return task * per_task_; }
