@@ -1,8 +1,11 @@
 #ifndef GROUPNORM_SERVER_CALL_COUNT_H_
 #define GROUPNORM_SERVER_CALL_COUNT_H_
 
+#include <algorithm>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace groupnorm {
@@ -18,6 +21,7 @@ class CallCount {
     explicit Member(CallCount& count) : count_(count) {
       absl::MutexLock lock(&count_.mutex_);
       ++count_.members_;
+      count_.last_joined_ = absl::Now();
     }
     ~Member() {
       absl::MutexLock lock(&count_.mutex_);
@@ -30,6 +34,17 @@ class CallCount {
     CallCount& count_;
   };
 
+  /// Waits until no member has joined for the time of `quiet`, or until
+  /// `deadline`. Does not wait where that is so already.
+  void AwaitQuiet(absl::Duration quiet, absl::Time deadline) {
+    while (true) {
+      const absl::Time end = std::min(last_joined() + quiet, deadline);
+      const absl::Time now = absl::Now();
+      if (end <= now) return;
+      absl::SleepFor(end - now);
+    }
+  }
+
   /// Waits until there is no member. Returns false where there still is one at
   /// `deadline`.
   bool AwaitNone(absl::Time deadline) {
@@ -41,7 +56,13 @@ class CallCount {
   }
 
  private:
+  absl::Time last_joined() {
+    absl::MutexLock lock(&mutex_);
+    return last_joined_;
+  }
+
   absl::Mutex mutex_;
+  absl::Time last_joined_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int members_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

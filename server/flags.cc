@@ -166,11 +166,23 @@ void AddProcess(CLI::App& app, Flags& flags) {
   AddFlag(app, "--workers", flags.server.workers, &ParseNumber, "THREADS", "0",
           "Threads that compute. 0: the CPUs that this process may use (its "
           "affinity and cgroup quota), since more only take turns.");
+  AddFlag(app, "--drain-delay", flags.server.drain_delay, &ParseTimeout,
+          "DURATION", "1s",
+          "How long after SIGTERM or SIGINT calls are still answered while the "
+          "health says NOT_SERVING. The default is ample for clients that "
+          "watch the health; let it cover the time that a load balancer takes "
+          "to notice.");
   AddFlag(app, "--drain-timeout", flags.server.drain_timeout, &ParseTimeout,
           "DURATION", "25s",
-          "How long SIGTERM or SIGINT waits for calls in flight before it "
-          "cancels them. The default leaves 5 seconds of the 30 after which "
+          "How long after that calls in flight are waited for before they are "
+          "cancelled. The defaults leave 4 seconds of the 30 after which "
           "orchestrators kill a process that they stop.");
+  AddFlag(app, "--max-connection-age", flags.server.max_connection_age,
+          &ParseTimeout, "DURATION", "inf",
+          "Age, give or take a tenth, at which a client is asked to connect "
+          "anew, so that it looks up the servers again; its calls in flight "
+          "are answered. inf: never, since a connection to one server or "
+          "through a proxy has nothing new to find.");
   AddFlag(app, "--log-level", flags.log_level, &ParseLogLevel, "LEVEL", "info",
           "Least severe messages on standard error: debug (every call), "
           "info (start and end), warning, error or off.");
@@ -180,8 +192,10 @@ constexpr char kFooter[] =
     "A flag that is not given is taken from the environment variable beside "
     "it.\n"
     "When ready, prints the addresses it listens on to standard output.\n"
-    "SIGTERM or SIGINT: refuses new calls, finishes those in flight, exits. A\n"
-    "second signal ends at once.\n"
+    "SIGTERM or SIGINT: tells that it goes (--drain-delay), refuses new\n"
+    "calls, finishes those in flight (--drain-timeout), exits. A second "
+    "signal\n"
+    "ends at once.\n"
     "Exit status: 0 all calls were answered, 1 could not start or calls were\n"
     "cancelled by --drain-timeout, 2 bad flags.";
 

@@ -63,7 +63,8 @@ int Serve(const groupnorm::Flags& flags, const sigset_t& signals) {
                addresses);
 
   const int signal = WaitForSignal(signals);
-  spdlog::info("signal {}: draining for at most {}", signal,
+  spdlog::info("signal {}: draining after {} for at most {}", signal,
+               absl::FormatDuration(flags.server.drain_delay),
                absl::FormatDuration(flags.server.drain_timeout));
   std::thread([&signals] {
     std::_Exit(128 + WaitForSignal(signals));

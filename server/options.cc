@@ -53,6 +53,14 @@ absl::Status CheckRelations(const ServerOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status CheckFinite(const char* flag, absl::Duration duration) {
+  if (absl::ZeroDuration() <= duration && duration < absl::InfiniteDuration()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      flag, ": ", absl::FormatDuration(duration), ", expected 0s or more"));
+}
+
 absl::Status CheckListen(const ServerOptions& options) {
   if (options.listen.empty()) {
     return absl::InvalidArgumentError(
@@ -89,11 +97,13 @@ absl::Status Validate(const ServerOptions& options) {
   status.Update(CheckRelations(options));
   status.Update(CheckTimeout("--read-timeout", options.read_timeout));
   status.Update(CheckTimeout("--write-timeout", options.write_timeout));
-  if (options.drain_timeout < absl::ZeroDuration() ||
-      options.drain_timeout == absl::InfiniteDuration()) {
-    status.Update(absl::InvalidArgumentError(absl::StrCat(
-        "--drain-timeout: ", absl::FormatDuration(options.drain_timeout),
-        ", expected 0s or more")));
+  status.Update(CheckFinite("--drain-delay", options.drain_delay));
+  status.Update(CheckFinite("--drain-timeout", options.drain_timeout));
+  if (options.max_connection_age < absl::Milliseconds(1)) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("--max-connection-age: ",
+                     absl::FormatDuration(options.max_connection_age),
+                     ", expected 1ms or more, or inf")));
   }
   return status;
 }

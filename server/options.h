@@ -48,9 +48,25 @@ struct ServerOptions {
   /// How long a caller may take to receive its response.
   absl::Duration write_timeout = absl::Seconds(30);
 
-  /// How long a drain waits for calls in flight before it cancels them. Less
-  /// than the 30 s after which orchestrators kill a process that they stop.
+  // Ending.
+
+  /// How long a drain says that the server is about to go, and still answers,
+  /// before it refuses new calls. Clients that watch its health hear of it
+  /// within a round trip, so the default is enough for them; balancers that
+  /// probe or are told by others need longer. 0: no time at all.
+  absl::Duration drain_delay = absl::Seconds(1);
+
+  /// How long a drain then waits for calls in flight before it cancels them.
+  /// With the delay, less than the 30 s after which orchestrators kill a
+  /// process that they stop.
   absl::Duration drain_timeout = absl::Seconds(25);
+
+  /// How old a connection gets, give or take a tenth, before its client is
+  /// asked to open a new one; calls in flight are answered on the old one.
+  /// Clients look up the servers' addresses only when they connect. Infinite,
+  /// the default, suits clients that keep to one server; reconnecting costs
+  /// others some round trips.
+  absl::Duration max_connection_age = absl::InfiniteDuration();
 };
 
 /// INVALID_ARGUMENT that names the flag, its value and what was expected.

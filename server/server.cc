@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -48,6 +49,26 @@ constexpr std::int64_t kIdleMessages = 2;
 // a frozen one never.
 constexpr absl::Duration kConnectionsClose = absl::Seconds(1);
 
+// gRPC answers CANCELLED to calls that come after it began to shut down, until
+// their client has heard of that. So it begins only when no call has come for
+// the first time, and at the latest after the second.
+constexpr absl::Duration kQuiet = absl::Milliseconds(200);
+constexpr absl::Duration kQuietComes = absl::Milliseconds(500);
+
+// A client that does not answer a ping of the server is gone, though nobody
+// closed its connection: then its calls are over and their memory is free. Long
+// enough for a client whose link is full of its own request.
+constexpr absl::Duration kKeepaliveTime = absl::Seconds(30);
+constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
+
+// Clients may ping as often as that, with or without a call: less than any of
+// them does, since gRPC closes the connection of one that pings more often.
+constexpr absl::Duration kMinPingInterval = absl::Seconds(1);
+
+// What calls in flight are given once their connection has reached its age:
+// longer than any call that somebody waits for.
+constexpr absl::Duration kConnectionAgeGrace = absl::Minutes(5);
+
 // Every client that watches the health keeps a stream open, so this is a bound
 // on clients: far more than a server with this many workers can serve, while
 // idle streams cost little.
@@ -56,6 +77,27 @@ constexpr int kMaxWatches = 16384;
 // Checks whose request has not come yet. They are answered at once when it has,
 // so that only callers that mean harm fill this.
 constexpr int kMaxChecks = 1024;
+
+// For gRPC, which takes the largest int for an infinite time.
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(std::min<std::int64_t>(
+      absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
+}
+
+void KeepConnections(grpc::ServerBuilder& builder,
+                     absl::Duration max_connection_age) {
+  const std::pair<const char*, absl::Duration> times[] = {
+      {GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTime},
+      {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeout},
+      {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingInterval},
+      {GRPC_ARG_MAX_CONNECTION_AGE_MS, max_connection_age},
+      {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kConnectionAgeGrace}};
+  for (const auto& [name, time] : times) {
+    builder.AddChannelArgument(name, Milliseconds(time));
+  }
+  // Both ways also where no call is open.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+}
 
 void ServeQueue(grpc::ServerCompletionQueue& queue) {
   void* tag = nullptr;
@@ -150,6 +192,7 @@ absl::Status Server::Impl::Listen() {
   // on its size until it fills the memory.
   builder.AddChannelArgument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
                              1);
+  KeepConnections(builder, options.max_connection_age);
   builder.RegisterService(&service);
   builder.RegisterService(&health_service);
   for (int i = 0; i < kQueues; ++i) {
@@ -207,9 +250,11 @@ bool Server::Impl::Drain() {
   absl::MutexLock lock(&drain_mutex);
   if (drained.has_value()) return *drained;
   SetPhase(ServerPhase::kLeaving);
+  absl::SleepFor(options.drain_delay);
   const absl::Time deadline = absl::Now() + options.drain_timeout;
   SetPhase(ServerPhase::kClosing);
   drained = admission.AwaitAllAnswered(deadline);
+  calls.AwaitQuiet(kQuiet, std::min(deadline, absl::Now() + kQuietComes));
   const absl::Time now = absl::Now();
   StopServing(*drained ? std::min(deadline, now + kConnectionsClose) : now);
   return *drained;

@@ -18,7 +18,7 @@ class Server {
   /// be bound.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
 
-  /// Drains with a timeout of zero, unless that has happened.
+  /// Drains with a delay and a timeout of zero, unless that has happened.
   ~Server();
 
   /// Where it listens, in the order of the options, with the real ports.
@@ -27,9 +27,11 @@ class Server {
   /// Calls that are admitted and not yet answered.
   int calls_in_flight() const;
 
-  /// Refuses new calls with UNAVAILABLE, waits until those in flight are
-  /// answered, then stops; connections without a call are given a second to
-  /// close. Calls that outlive `drain_timeout` are cancelled.
+  /// Says NOT_SERVING to who asks for or watches the health, and still answers
+  /// for `drain_delay`. Then refuses new calls with UNAVAILABLE, ends streams
+  /// that are open, waits until the calls in flight are answered, and stops;
+  /// connections without a call are given a second to close. Calls that outlive
+  /// `drain_timeout`, which begins after the delay, are cancelled.
   /// Returns true when all were answered. Later calls return the same at once.
   bool Drain();
 

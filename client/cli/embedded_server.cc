@@ -25,6 +25,7 @@ ServerOptions OptionsFor(const std::string& address) {
   options.listen = {address};
   options.max_message_bytes = std::numeric_limits<std::int32_t>::max();
   options.max_queued_bytes = std::int64_t{16} << 30;
+  options.drain_delay = absl::ZeroDuration();
   options.drain_timeout = absl::ZeroDuration();
   return options;
 }

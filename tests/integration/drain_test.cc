@@ -5,12 +5,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tests/testing/call_outcome.h"
@@ -22,6 +24,7 @@
 namespace groupnorm {
 namespace {
 
+using ::testing::_;
 using ::testing::HasSubstr;
 
 // A connection to a server process, with calls that it has admitted and whose
@@ -40,7 +43,7 @@ struct ParkedCalls {
 };
 
 std::vector<std::string> FlagsWith(const std::string& drain_timeout) {
-  return {"--listen=127.0.0.1:0", "--log-level=debug",
+  return {"--listen=127.0.0.1:0", "--log-level=debug", "--drain-delay=0s",
           "--drain-timeout=" + drain_timeout};
 }
 
@@ -50,7 +53,7 @@ TEST_P(DrainTest, AnswersAllCallsInFlightAndExitsWithZero) {
   ServerProcess server(FlagsWith("300s"));
   const ParkedCalls parked(server, 6);
   server.Signal(GetParam());
-  server.AwaitErrors("draining for at most", 1);
+  server.AwaitErrors("draining after 0 for at most", 1);
 
   const std::string request = SmallForwardRequest().SerializeAsString();
   for (const auto& call : parked.calls) EXPECT_TRUE(call->Send(request));
@@ -89,7 +92,7 @@ TEST(Drain, EndsAtOnceOnASecondSignal) {
   ServerProcess server(FlagsWith("300s"));
   const ParkedCalls parked(server, 1);
   server.Signal(SIGTERM);
-  server.AwaitErrors("draining for at most", 1);
+  server.AwaitErrors("draining after 0 for at most", 1);
   server.Signal(SIGINT);
   EXPECT_EQ(server.Wait(), 128 + SIGINT);
 }
@@ -119,6 +122,81 @@ TEST(Drain, RefusesNewCallsWithAPushback) {
   EXPECT_THAT(parked.Finish(), Succeeds());
   drain.join();
   EXPECT_TRUE(server.server().Drain());
+}
+
+// A request that takes a while in every state: 16 MiB in and out.
+std::string LargeForwardRequest() {
+  v1::ForwardRequest request;
+  request.mutable_config()->set_num_groups(4);
+  *request.mutable_input() =
+      RandomTensor(DataType::kFloat32, {1, 4, 1 << 20}, 1);
+  return request.SerializeAsString();
+}
+
+// One worker and one reading slot: while the drain waits, calls are reading,
+// waiting for the slot, queued, computing and replying.
+TEST(Drain, AnswersAdmittedCallsWhateverTheirState) {
+  ServerOptions options = LoopbackOptions();
+  options.workers = 1;
+  options.max_reading_calls = 1;
+  options.drain_timeout = absl::Minutes(5);
+  TestServer server(options);
+  const std::string request = LargeForwardRequest();
+  RawCall replying(server.channel(), "Forward");
+  ASSERT_TRUE(replying.Send(request));
+  replying.AwaitReply();
+  constexpr int kCalls = 6;
+  std::vector<std::unique_ptr<RawCall>> calls;
+  for (int i = 0; i < kCalls; ++i) {
+    calls.push_back(std::make_unique<RawCall>(server.channel(), "Forward"));
+  }
+  server.AwaitCallsInFlight(1 + kCalls);
+
+  std::thread drain([&server] { EXPECT_TRUE(server.server().Drain()); });
+  grpc::Status refusal;
+  do {
+    v1::GetServerInfoResponse info;
+    refusal = server.GetServerInfo(&info);
+  } while (refusal.ok());
+  std::vector<std::thread> senders;
+  for (const auto& call : calls) {
+    senders.emplace_back([&call, &request] {
+      EXPECT_TRUE(call->Send(request));
+      EXPECT_THAT(call->Finish(), Succeeds());
+    });
+  }
+  for (std::thread& sender : senders) sender.join();
+  EXPECT_THAT(replying.Finish(), Succeeds());
+  drain.join();
+}
+
+TEST(Drain, UnderLoadAnswersWhatWasAdmittedAndRefusesTheRest) {
+  constexpr int kCallers = 64;
+  ServerProcess server(FlagsWith("300s"));
+  const std::string address = server.addresses().front();
+  const std::string request = SmallForwardRequest().SerializeAsString();
+  std::atomic<int> answered = 0;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < kCallers; ++i) {
+    callers.emplace_back([&, channel = Connect(address)] {
+      grpc::Status status;
+      while (status.ok()) {
+        RawCall call(channel, "Forward");
+        call.Send(request);
+        status = call.Finish();
+        if (status.ok()) ++answered;
+      }
+      EXPECT_THAT(status, FailsWith(grpc::StatusCode::UNAVAILABLE, _));
+    });
+  }
+  while (answered < 10 * kCallers) std::this_thread::yield();
+  server.Signal(SIGTERM);
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(server.Wait(), 0);
+  // Whatever was let in was answered, and the answer arrived.
+  const std::vector<std::string> admitted =
+      absl::StrSplit(server.errors(), ": admitted");
+  EXPECT_EQ(admitted.size() - 1, static_cast<std::size_t>(answered));
 }
 
 TEST(Drain, TellsThatCallsWereCancelled) {

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <chrono>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
 #include "tests/testing/raw_call.h"
+#include "tests/testing/server_process.h"
 #include "tests/testing/test_server.h"
 
 namespace groupnorm {
@@ -133,6 +135,26 @@ TEST(Health, KeepsServingBesideWatchesThatWereCancelled) {
     EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::CANCELLED);
   }
   EXPECT_EQ(Watch(server.channel(), "").Next(), HealthCheckResponse::SERVING);
+}
+
+TEST(Health, SaysNotServingDuringTheDelayOfADrainWhileCallsAreAnswered) {
+  ServerProcess server({"--listen=127.0.0.1:0", "--drain-delay=1h"});
+  const auto channel = Connect(server.addresses().front());
+  Watch watch(channel, "");
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVING);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
+
+  HealthCheckResponse response;
+  EXPECT_THAT(Check(channel, kServiceName, &response), Succeeds());
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(Watch(channel, kServiceName).Next(),
+            HealthCheckResponse::NOT_SERVING);
+  v1::ForwardResponse forward;
+  EXPECT_THAT(CallForward(channel, SmallForwardRequest(), &forward),
+              Succeeds());
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 128 + SIGTERM);
 }
 
 TEST(Health, EndsOpenWatchesWhenTheServerDrains) {

@@ -24,6 +24,7 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
 ServerOptions LoopbackOptions() {
   ServerOptions options;
   options.listen = {"127.0.0.1:0"};
+  options.drain_delay = absl::ZeroDuration();
   return options;
 }
 

@@ -16,7 +16,8 @@ namespace groupnorm {
 /// responses.
 std::shared_ptr<grpc::Channel> Connect(const std::string& address);
 
-/// Options of a server on a free port of the loopback interface.
+/// Options of a server on a free port of the loopback interface that drains
+/// without a delay.
 ServerOptions LoopbackOptions();
 
 /// A server within the test's process.

@@ -29,5 +29,21 @@ TEST(CallCount, WaitsForTheLastMember) {
   other.join();
 }
 
+TEST(CallCount, IsQuietWhereNobodyJoinedForAWhile) {
+  CallCount count;
+  count.AwaitQuiet(absl::Hours(1), absl::InfiniteFuture());
+  const absl::Time joined = absl::Now();
+  CallCount::Member member(count);
+  count.AwaitQuiet(absl::Milliseconds(1), absl::InfiniteFuture());
+  EXPECT_GE(absl::Now(), joined + absl::Milliseconds(1));
+}
+
+TEST(CallCount, DoesNotWaitForQuietBeyondTheDeadline) {
+  CallCount count;
+  CallCount::Member member(count);
+  count.AwaitQuiet(absl::Hours(1), absl::Now() + absl::Milliseconds(1));
+  count.AwaitQuiet(absl::InfiniteDuration(), absl::InfinitePast());
+}
+
 }  // namespace
 }  // namespace groupnorm

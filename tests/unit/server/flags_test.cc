@@ -48,7 +48,9 @@ TEST(Flags, DefaultToTheOptions) {
   EXPECT_EQ(flags.server.max_reading_calls, 0);
   EXPECT_EQ(flags.server.read_timeout, absl::Seconds(30));
   EXPECT_EQ(flags.server.write_timeout, absl::Seconds(30));
+  EXPECT_EQ(flags.server.drain_delay, absl::Seconds(1));
   EXPECT_EQ(flags.server.drain_timeout, absl::Seconds(25));
+  EXPECT_EQ(flags.server.max_connection_age, absl::InfiniteDuration());
   EXPECT_EQ(flags.log_level, "info");
   EXPECT_EQ(flags.print, std::nullopt);
 }
@@ -58,7 +60,8 @@ TEST(Flags, SetEveryOption) {
       Parse({"--listen", "127.0.0.1:0", "--listen=0.0.0.0:1", "--insecure",
              "--workers=3", "--max-message-bytes=5MiB", "--max-queued-calls=7",
              "--max-queued-bytes=12345678", "--max-reading-calls=2",
-             "--read-timeout=7s", "--write-timeout=8s", "--drain-timeout=1m30s",
+             "--read-timeout=7s", "--write-timeout=8s", "--drain-delay=2s",
+             "--drain-timeout=1m30s", "--max-connection-age=5m",
              "--log-level=debug"})
           .value();
   EXPECT_THAT(flags.server.listen, ElementsAre("127.0.0.1:0", "0.0.0.0:1"));
@@ -70,7 +73,9 @@ TEST(Flags, SetEveryOption) {
   EXPECT_EQ(flags.server.max_reading_calls, 2);
   EXPECT_EQ(flags.server.read_timeout, absl::Seconds(7));
   EXPECT_EQ(flags.server.write_timeout, absl::Seconds(8));
+  EXPECT_EQ(flags.server.drain_delay, absl::Seconds(2));
   EXPECT_EQ(flags.server.drain_timeout, absl::Seconds(90));
+  EXPECT_EQ(flags.server.max_connection_age, absl::Minutes(5));
   EXPECT_EQ(flags.log_level, "debug");
 }
 
@@ -145,7 +150,9 @@ TEST(Flags, PrintHelpWithVariableTypeAndDefaultOfEveryFlag) {
         "--max-queued-calls CALLS=256 (Env:GROUPNORM_MAX_QUEUED_CALLS)",
         "--max-queued-bytes SIZE=2GiB (Env:GROUPNORM_MAX_QUEUED_BYTES)",
         "--max-reading-calls CALLS=0 (Env:GROUPNORM_MAX_READING_CALLS)",
+        "--drain-delay DURATION=1s (Env:GROUPNORM_DRAIN_DELAY)",
         "--drain-timeout DURATION=25s (Env:GROUPNORM_DRAIN_TIMEOUT)",
+        "--max-connection-age DURATION=inf (Env:GROUPNORM_MAX_CONNECTION_AGE)",
         "--log-level LEVEL=info (Env:GROUPNORM_LOG_LEVEL)"}) {
     EXPECT_THAT(help, HasSubstr(entry));
   }

@@ -69,6 +69,23 @@ TEST(ServerOptions, RejectsADrainTimeoutBelowZeroOrForEver) {
       absl::InvalidArgumentError("--drain-timeout: inf, expected 0s or more"));
 }
 
+TEST(ServerOptions, RejectsADrainDelayBelowZeroOrForEver) {
+  EXPECT_EQ(
+      Validate({.drain_delay = -absl::Seconds(1)}),
+      absl::InvalidArgumentError("--drain-delay: -1s, expected 0s or more"));
+  EXPECT_EQ(
+      Validate({.drain_delay = absl::InfiniteDuration()}),
+      absl::InvalidArgumentError("--drain-delay: inf, expected 0s or more"));
+}
+
+TEST(ServerOptions, RejectsConnectionsWithoutAge) {
+  EXPECT_EQ(Validate({.max_connection_age = absl::Microseconds(999)}),
+            absl::InvalidArgumentError(
+                "--max-connection-age: 999us, expected 1ms or more, or inf"));
+  EXPECT_EQ(Validate({.max_connection_age = absl::Milliseconds(1)}),
+            absl::OkStatus());
+}
+
 TEST(ServerOptions, NeedsInsecureForAnAddressThatOthersReach) {
   EXPECT_EQ(
       Validate({.listen = {"unix:/x", "0.0.0.0:50051"}}),

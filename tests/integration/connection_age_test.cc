@@ -1,0 +1,52 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <regex>
+#include <set>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "tests/testing/call_outcome.h"
+#include "tests/testing/messages.h"
+#include "tests/testing/raw_call.h"
+#include "tests/testing/server_process.h"
+#include "tests/testing/test_server.h"
+
+namespace groupnorm {
+namespace {
+
+// The peers whose calls the server's log says that it admitted.
+std::set<std::string> PeersIn(const std::string& log) {
+  const std::regex admitted("Forward from (\\S+): admitted");
+  std::set<std::string> peers;
+  for (std::sregex_iterator match(log.begin(), log.end(), admitted), end;
+       match != end; ++match) {
+    peers.insert((*match)[1]);
+  }
+  return peers;
+}
+
+TEST(MaxConnectionAge, MovesCallsToNewConnectionsAndLosesNone) {
+  ServerProcess server({"--listen=127.0.0.1:0", "--max-connection-age=100ms",
+                        "--drain-delay=0s", "--log-level=debug"});
+  const auto channel = Connect(server.addresses().front());
+  const std::string request = SmallForwardRequest().SerializeAsString();
+  RawCall parked(channel, "Forward");
+  const absl::Time end = absl::Now() + absl::Seconds(1);
+  v1::ForwardResponse response;
+  while (absl::Now() < end) {
+    ASSERT_THAT(CallForward(channel, SmallForwardRequest(), &response),
+                Succeeds());
+  }
+  // Ten ages old, it is answered where it began.
+  EXPECT_TRUE(parked.Send(request));
+  EXPECT_THAT(parked.Finish(), Succeeds());
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0);
+  EXPECT_GE(PeersIn(server.errors()).size(), 2u);
+}
+
+}  // namespace
+}  // namespace groupnorm
