@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "absl/strings/str_join.h"
+#include "server/accept.h"
 #include "server/flags.h"
 #include "server/grpc_log.h"
 #include "server/server.h"
@@ -81,6 +82,7 @@ int Serve(const groupnorm::Flags& flags, const sigset_t& signals) {
 
 int main(int argc, char** argv) {
   groupnorm::ReserveStandardStreams();
+  groupnorm::ReserveDescriptorToRefuseWith();
   groupnorm::KeepFreedMemory();
   const absl::StatusOr<groupnorm::Flags> flags =
       groupnorm::ParseFlags(argc, argv);

@@ -4,11 +4,14 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <thread>
 
@@ -143,6 +146,19 @@ int ServerProcess::Wait() {
   pid_ = -1;
   errors_ = ReadFile(errors_path_);
   return WIFSIGNALED(status) ? 256 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int ServerProcess::CountDescriptors() const {
+  const std::filesystem::directory_iterator descriptors(
+      absl::StrCat("/proc/", pid_, "/fd"));
+  return static_cast<int>(std::distance(begin(descriptors), end(descriptors)));
+}
+
+void ServerProcess::LimitDescriptors(int limit) const {
+  rlimit limits = {};
+  EXPECT_EQ(::prlimit(pid_, RLIMIT_NOFILE, nullptr, &limits), 0);
+  limits.rlim_cur = static_cast<rlim_t>(limit);
+  EXPECT_EQ(::prlimit(pid_, RLIMIT_NOFILE, &limits, nullptr), 0);
 }
 
 std::int64_t ServerProcess::ResidentBytes() const {

@@ -46,6 +46,10 @@ class ServerProcess {
   const std::string& output() const { return output_; }
   const std::string& errors() const { return errors_; }
 
+  /// Descriptors that it has open, and how many it may have from now on.
+  int CountDescriptors() const;
+  void LimitDescriptors(int limit) const;
+
   /// Memory that is resident now, in bytes.
   std::int64_t ResidentBytes() const;
 
