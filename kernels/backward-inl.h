@@ -71,7 +71,7 @@ class BackwardComputation final : public Computation {
         for (std::int64_t i = begin; i < end; ++i) StoreMoments(window, i);
         break;
       case BackwardStage::kStatistics:
-        for (std::int64_t i = begin; i < end; ++i) StoreStatistics(window, i);
+        StoreStatistics(window, begin, end);
         break;
       case BackwardStage::kBlockSums:
         StoreBlockSums(window, begin, end);
@@ -83,10 +83,12 @@ class BackwardComputation final : public Computation {
         }
         break;
       case BackwardStage::kGradInput:
+        // From the last block back: it was read last, and is still in cache.
         for (std::int64_t i = begin; i < end; ++i) {
-          const Panel panel = PanelOf(window, i / blocks_.per_panel());
+          const std::int64_t block = runs.count() - 1 - i;
+          const Panel panel = PanelOf(window, block / blocks_.per_panel());
           GradInputOfBlock(blocks_, tensors_,
-                           blocks_.OfPanel(panel, i % blocks_.per_panel()),
+                           blocks_.OfPanel(panel, block % blocks_.per_panel()),
                            GroupsOf(panel, window), 0);
         }
         break;
@@ -205,25 +207,35 @@ class BackwardComputation final : public Computation {
   void StoreMoments(const Window& window, std::int64_t i) {
     const std::int64_t per_panel = blocks_.per_panel();
     const Panel panel = PanelOf(window, i / per_panel);
-    GroupArray<Moments> moments(panel.num_groups);
-    BlockMoments(blocks_, tensors_.x, panel, i % per_panel, moments.data());
-    const std::int64_t first =
-        (panel.sample - window.first) * geometry_.num_groups + panel.group;
-    for (std::int64_t g = 0; g < panel.num_groups; ++g) {
-      scratch_.moments[(first + g) * per_panel + i % per_panel] = moments[g];
-    }
+    BlockMoments(blocks_, tensors_.x, panel, i % per_panel,
+                 BlockMomentsOf(panel.sample - window.first, i % per_panel) +
+                     panel.group);
   }
 
-  // `i` counts the groups of the window's samples.
-  void StoreStatistics(const Window& window, std::int64_t i) {
-    Moments moments;
-    scratch_.groups[i] = GroupGradient();
-    if (!problem_.statistics_given) {
-      moments =
-          MergeBlocks(blocks_, scratch_.moments + i * blocks_.per_panel());
+  // Those of all groups of the index-th blocks of a sample of the window.
+  Moments* BlockMomentsOf(std::int64_t sample, std::int64_t index) const {
+    return scratch_.moments +
+           (sample * blocks_.per_panel() + index) * geometry_.num_groups;
+  }
+
+  // Of groups `begin` to `end` of the window's samples.
+  void StoreStatistics(const Window& window, std::int64_t begin,
+                       std::int64_t end) {
+    for (std::int64_t i = begin; i < end;) {
+      const std::int64_t sample = i / geometry_.num_groups;
+      const std::int64_t group = i % geometry_.num_groups;
+      const std::int64_t count =
+          std::min({kMaxRuns, end - i, geometry_.num_groups - group});
+      Moments moments[kMaxRuns];
+      std::fill_n(scratch_.groups + i, count, GroupGradient());
+      if (!problem_.statistics_given) {
+        MergeBlocks(blocks_, BlockMomentsOf(sample, 0) + group,
+                    geometry_.num_groups, count, moments);
+      }
+      SetStatistics(window.first + sample, group, count, moments,
+                    scratch_.groups + i);
+      i += count;
     }
-    SetStatistics(window.first + i / geometry_.num_groups,
-                  i % geometry_.num_groups, 1, &moments, scratch_.groups + i);
   }
 
   // Counts the blocks of the window's panels, or channels first of its

@@ -85,7 +85,7 @@ class BackwardPlan {
   /// phases need none.
   struct Scratch {
     GroupGradient* groups;  ///< [samples, num_groups]
-    Moments* moments;       ///< [samples, num_groups, blocks per panel]
+    Moments* moments;       ///< [samples, blocks per panel, num_groups]
     /// [samples, blocks per channel, channels]; in the place of the moments,
     /// which are not needed any more.
     ChannelSums block_sums;

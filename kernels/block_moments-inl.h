@@ -152,18 +152,31 @@ void RunMoments(const T* x, std::int64_t count, std::int64_t spacing,
   MomentsOfRuns(x, count, spacing, num_runs, pivots, sums, moments);
 }
 
-/// RunValues of the columns of a matrix.
+/// RunValues of the columns of a matrix. Products by 1 change no bit: the units
+/// that add are busy with widening the values, those that multiply are not.
 template <typename T>
 struct ColumnValues {
   using Element = T;
   static constexpr bool kHasGradients = false;
+  static constexpr bool kHasPairs =
+      std::is_same_v<T, Bfloat16> && HWY_TARGET != HWY_SCALAR;
 
   const T* x;
 
   template <class First, class Second>
   HWY_INLINE void Add(std::int64_t i, std::int64_t /*column*/, First& first,
                       Second& second) const {
-    RunValues<T>{x}.Add(i, first, second);
+    AddValues(LoadAs(Doubles(), x + i), first, second);
+  }
+
+  template <class First, class Second>
+  HWY_INLINE void AddPairs(std::int64_t i, First& even_first,
+                           Second& even_second, First& odd_first,
+                           Second& odd_second) const {
+    hn::Vec<hn::Rebind<float, Doubles>> even, odd;
+    LoadPairs(x + i, even, odd);
+    AddValues(hn::PromoteTo(Doubles(), even), even_first, even_second);
+    AddValues(hn::PromoteTo(Doubles(), odd), odd_first, odd_second);
   }
 
   template <class First, class Second>
@@ -172,6 +185,14 @@ struct ColumnValues {
                            Second& second) const {
     RunValues<T>{x}.AddFirst(i, count, first, second);
   }
+
+ private:
+  template <class First, class Second>
+  static HWY_INLINE void AddValues(DoubleVector v, First& first,
+                                   Second& second) {
+    first.AddProduct(v, hn::Set(Doubles(), 1.0));
+    second.AddProduct(v, v);
+  }
 };
 
 /// RunDeviations of the columns of a matrix, each about a pivot of its own.
@@ -179,6 +200,7 @@ template <typename T>
 struct ColumnDeviations {
   using Element = T;
   static constexpr bool kHasGradients = false;
+  static constexpr bool kHasPairs = false;
 
   const T* x;
   const double* base;
@@ -211,10 +233,11 @@ struct ColumnDeviations {
 
 /// The sums of groups of `group_size` columns, from the first column on: as
 /// many groups at once as a vector holds, each with its columns in their order.
-HWY_NOINLINE inline void SumGroupsOfColumns(const ColumnTotals& totals,
-                                            std::int64_t group_size,
-                                            std::int64_t num_groups,
-                                            CompensatedPair* group_sums) {
+template <Totals kTotals>
+HWY_NOINLINE void SumGroupsOfColumns(const ColumnTotals& totals,
+                                     std::int64_t group_size,
+                                     std::int64_t num_groups,
+                                     CompensatedPair* group_sums) {
   const Doubles d;
   const hn::RebindToSigned<Doubles> indices;
   for (std::int64_t group = 0; group < num_groups; group += kDoubles) {
@@ -226,12 +249,15 @@ HWY_NOINLINE inline void SumGroupsOfColumns(const ColumnTotals& totals,
     DoubleDoubles first = {hn::Zero(d), hn::Zero(d)};
     DoubleDoubles second = {hn::Zero(d), hn::Zero(d)};
     for (std::int64_t c = 0; c < group_size; ++c) {
-      const auto add = [&](const double* sums, const double* errors,
+      const auto add = [&](const double* sums,
+                           [[maybe_unused]] const double* errors,
                            DoubleDoubles& total) HWY_ATTR {
         const DoubleDoubles sum =
             TwoSum(total.hi, hn::GatherIndex(d, sums, at));
-        total = {sum.hi, hn::Add(hn::Add(total.lo, sum.lo),
-                                 hn::GatherIndex(d, errors, at))};
+        total = {sum.hi, hn::Add(total.lo, sum.lo)};
+        if constexpr (kTotals == Totals::kCompensated) {
+          total.lo = hn::Add(total.lo, hn::GatherIndex(d, errors, at));
+        }
       };
       add(totals.first, totals.first_error, first);
       add(totals.second, totals.second_error, second);
@@ -262,7 +288,8 @@ HWY_NOINLINE void SumTile(const T* x, const Block& tile,
     ColumnTotals totals;
     if (pivots == nullptr) {
       const ColumnValues<T> terms = {x};
-      SumColumns<PlainLanes, PlainLanes>(terms, columns, totals);
+      SumColumns<Totals::kPlain, PlainLanes, PlainLanes>(terms, columns,
+                                                         totals);
     } else {
       double base[kColumnCapacity];
       double about[kColumnCapacity];
@@ -274,10 +301,17 @@ HWY_NOINLINE void SumTile(const T* x, const Block& tile,
       Fold(columns, base);
       Fold(columns, about);
       const ColumnDeviations<T> terms = {x, base, about};
-      SumColumns<ValueLanes<T>, PlainLanes>(terms, columns, totals);
+      SumColumns<Totals::kCompensated, ValueLanes<T>, PlainLanes>(
+          terms, columns, totals);
     }
     if (tile.width <= kMaxColumns) {
-      SumGroupsOfColumns(totals, group_size, num_groups, group_sums);
+      if (pivots == nullptr) {
+        SumGroupsOfColumns<Totals::kPlain>(totals, group_size, num_groups,
+                                           group_sums);
+      } else {
+        SumGroupsOfColumns<Totals::kCompensated>(totals, group_size, num_groups,
+                                                 group_sums);
+      }
       return;
     }
     std::int64_t group = column / group_size;
@@ -354,16 +388,20 @@ void PanelMoments(const Blocks& blocks, const T* input, const Panel& panel,
   }
 }
 
-/// The moments of a group from those of all its blocks, merged in their order.
-inline Moments MergeBlocks(const Blocks& blocks, const Moments* block_moments) {
-  Moments moments = block_moments[0];
+/// The moments of consecutive groups from those of all their blocks, merged in
+/// their order. `block_moments` are those of the first block; each block's
+/// follow those of the one before, `stride` further on.
+inline void MergeBlocks(const Blocks& blocks, const Moments* block_moments,
+                        std::int64_t stride, std::int64_t num_groups,
+                        Moments* moments) {
+  std::copy_n(block_moments, num_groups, moments);
   std::int64_t count = blocks.GroupValues(0);
   for (std::int64_t i = 1; i < blocks.per_panel(); ++i) {
     const std::int64_t block_count = blocks.GroupValues(i);
-    MergeMoments(count, &moments, block_count, block_moments + i, 1);
+    MergeMoments(count, moments, block_count, block_moments + i * stride,
+                 num_groups);
     count += block_count;
   }
-  return moments;
 }
 
 }  // namespace HWY_NAMESPACE

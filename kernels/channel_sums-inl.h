@@ -102,6 +102,7 @@ template <typename T>
 struct ColumnProducts {
   using Element = T;
   static constexpr bool kHasGradients = true;
+  static constexpr bool kHasPairs = false;
 
   const T* x;
   const T* dy;
@@ -367,7 +368,8 @@ HWY_NOINLINE void SumTileChannels(const T* x, const T* dy,
   const Doubles d;
   const ColumnProducts<T> terms = {x, dy, means};
   ColumnTotals totals;
-  SumColumns<ValueLanes<T>, ValueLanes<T>>(terms, columns, totals);
+  SumColumns<Totals::kCompensated, ValueLanes<T>, ValueLanes<T>>(terms, columns,
+                                                                 totals);
   const auto store = [&](const double* total, const double* error,
                          double* to) HWY_ATTR {
     for (std::int64_t c = 0; c < columns.width; c += kDoubles) {

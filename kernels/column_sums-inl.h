@@ -137,54 +137,86 @@ HWY_INLINE void AddCompensated(DoubleVector value, DoubleVector value_error,
              errors);
 }
 
+/// Adds a vector of sums to those at `sums`.
+HWY_INLINE void AddPlainly(DoubleVector value, double* sums) {
+  const Doubles d;
+  hn::StoreU(hn::Add(hn::LoadU(d, sums), value), d, sums);
+}
+
 /// Adds `kRows` rows of `width` columns, the first of which begins at index i
 /// of the tensor, to plain sums (from 0 where `kFirst`). Rows are walked side
 /// by side from left to right: memory is read as it lies, and the sums, which
 /// stay in the first-level cache, are loaded and stored once for all of the
 /// rows. `terms.Add(i, column, first, second)` adds the elements from index i
 /// of the tensor on, and `terms.AddFirst(i, column, count, first, second)` the
-/// first `count` of them alone.
-template <std::int64_t kRows, bool kFirst, class First, class Second,
-          class Terms>
+/// first `count` of them alone. Where kInPairs,
+/// `terms.AddPairs(i, first, second)`
+/// adds those of two vectors, the even columns to the first and the odd ones to
+/// the second of two sums, as long as there are so many.
+template <std::int64_t kRows, bool kFirst, bool kInPairs, class First,
+          class Second, class Terms>
 HWY_NOINLINE void AddRowsSideBySide(const Terms terms, std::int64_t i,
                                     std::int64_t width, std::int64_t stride,
                                     ColumnTotals& sums) {
-  const RowsAhead<typename Terms::Element, kDoubles, kRows> ahead(width,
-                                                                  stride);
+  constexpr std::int64_t kVectors = kInPairs ? 2 : 1;
+  constexpr std::int64_t kStep = kVectors * kDoubles;
+  const RowsAhead<typename Terms::Element, kStep, kRows> ahead(width, stride);
   const auto load_first = [&](std::int64_t c) HWY_ATTR {
     return kFirst ? First() : First(sums.first + c, sums.first_error + c);
   };
   const auto load_second = [&](std::int64_t c) HWY_ATTR {
     return kFirst ? Second() : Second(sums.second + c, sums.second_error + c);
   };
+  const auto save = [&](std::int64_t c, const First& first,
+                        const Second& second) HWY_ATTR {
+    first.Save(sums.first + c, sums.first_error + c);
+    second.Save(sums.second + c, sums.second_error + c);
+  };
   std::int64_t c = 0;
-  for (; c + kDoubles <= width; c += kDoubles) {
-    First first = load_first(c);
-    Second second = load_second(c);
+  for (; c + kStep <= width; c += kStep) {
     if constexpr (kRows > 1) {
       ahead.Fetch(terms.x + i, c);
       if constexpr (Terms::kHasGradients) ahead.Fetch(terms.dy + i, c);
     }
+    First first = load_first(c);
+    Second second = load_second(c);
+    if constexpr (kInPairs) {
+      First odd_first = load_first(c + kDoubles);
+      Second odd_second = load_second(c + kDoubles);
 #pragma GCC unroll 8
-    for (std::int64_t row = 0; row < kRows; ++row) {
-      terms.Add(i + row * stride + c, c, first, second);
+      for (std::int64_t row = 0; row < kRows; ++row) {
+        terms.AddPairs(i + row * stride + c, first, second, odd_first,
+                       odd_second);
+      }
+      save(c + kDoubles, odd_first, odd_second);
+    } else {
+#pragma GCC unroll 8
+      for (std::int64_t row = 0; row < kRows; ++row) {
+        terms.Add(i + row * stride + c, c, first, second);
+      }
     }
-    first.Save(sums.first + c, sums.first_error + c);
-    second.Save(sums.second + c, sums.second_error + c);
+    save(c, first, second);
   }
-  if (c < width) {
+  for (; c < width; c += kDoubles) {
     First first = load_first(c);
     Second second = load_second(c);
     for (std::int64_t row = 0; row < kRows; ++row) {
-      terms.AddFirst(i + row * stride + c, c, width - c, first, second);
+      if (c + kDoubles <= width) {
+        terms.Add(i + row * stride + c, c, first, second);
+      } else {
+        terms.AddFirst(i + row * stride + c, c, width - c, first, second);
+      }
     }
-    first.Save(sums.first + c, sums.first_error + c);
-    second.Save(sums.second + c, sums.second_error + c);
+    save(c, first, second);
   }
 }
 
+/// How the sums of 32 rows are added up: with their rounding errors, or without
+/// (as PlainSums, with the same bound).
+enum class Totals { kCompensated, kPlain };
+
 /// Adds `rows` rows, at most kLaneSteps, to the totals.
-template <class First, class Second, class Terms>
+template <Totals kTotals, bool kInPairs, class First, class Second, class Terms>
 HWY_INLINE void AddRows(const Terms& terms, std::int64_t offset,
                         std::int64_t rows, std::int64_t width,
                         std::int64_t stride, ColumnTotals& sums,
@@ -193,36 +225,58 @@ HWY_INLINE void AddRows(const Terms& terms, std::int64_t offset,
   constexpr std::int64_t kRows = Terms::kHasGradients ? 4 : 8;
   std::int64_t row = 0;
   if (rows >= kRows) {
-    AddRowsSideBySide<kRows, true, First, Second>(terms, offset, width, stride,
-                                                  sums);
+    AddRowsSideBySide<kRows, true, kInPairs, First, Second>(
+        terms, offset, width, stride, sums);
     row = kRows;
   } else {
-    AddRowsSideBySide<1, true, First, Second>(terms, offset, width, stride,
-                                              sums);
+    AddRowsSideBySide<1, true, kInPairs, First, Second>(terms, offset, width,
+                                                        stride, sums);
     row = 1;
   }
   for (; row + kRows <= rows; row += kRows) {
-    AddRowsSideBySide<kRows, false, First, Second>(terms, offset + row * stride,
-                                                   width, stride, sums);
+    AddRowsSideBySide<kRows, false, kInPairs, First, Second>(
+        terms, offset + row * stride, width, stride, sums);
   }
   for (; row < rows; ++row) {
-    AddRowsSideBySide<1, false, First, Second>(terms, offset + row * stride,
-                                               width, stride, sums);
+    AddRowsSideBySide<1, false, kInPairs, First, Second>(
+        terms, offset + row * stride, width, stride, sums);
   }
   for (std::int64_t c = 0; c < width; c += kDoubles) {
     const First first(sums.first + c, sums.first_error + c);
     const Second second(sums.second + c, sums.second_error + c);
-    AddCompensated(first.sum(), first.error(), totals.first + c,
-                   totals.first_error + c);
-    AddCompensated(second.sum(), second.error(), totals.second + c,
-                   totals.second_error + c);
+    if constexpr (kTotals == Totals::kPlain) {
+      AddPlainly(first.sum(), totals.first + c);
+      AddPlainly(second.sum(), totals.second + c);
+    } else {
+      AddCompensated(first.sum(), first.error(), totals.first + c,
+                     totals.first_error + c);
+      AddCompensated(second.sum(), second.error(), totals.second + c,
+                     totals.second_error + c);
+    }
   }
 }
 
-/// Sums the columns.
-template <class First, class Second, class Terms>
+/// Puts the sums of AddPairs in the order of their columns.
+HWY_INLINE void SortPairs(std::int64_t width, ColumnTotals& totals) {
+#if HWY_TARGET == HWY_SCALAR
+  static_cast<void>(width);
+  static_cast<void>(totals);
+#else
+  const Doubles d;
+  for (std::int64_t c = 0; c + 2 * kDoubles <= width; c += 2 * kDoubles) {
+    for (double* sums : {totals.first + c, totals.second + c}) {
+      hn::StoreInterleaved2(hn::Load(d, sums), hn::Load(d, sums + kDoubles), d,
+                            sums);
+    }
+  }
+#endif
+}
+
+/// Sums the columns. Plain totals leave the errors 0.
+template <Totals kTotals, class First, class Second, class Terms>
 HWY_NOINLINE void SumColumns(const Terms& terms, const Columns& columns,
                              ColumnTotals& totals) {
+  constexpr bool kInPairs = Terms::kHasPairs && kTotals == Totals::kPlain;
   const std::int64_t width = columns.folded_width();
   const std::int64_t stride = columns.fold * columns.stride;
   const std::int64_t rows = columns.rows / columns.fold;
@@ -232,18 +286,27 @@ HWY_NOINLINE void SumColumns(const Terms& terms, const Columns& columns,
   }
   ColumnTotals sums;
   for (std::int64_t row = 0; row < rows; row += kLaneSteps) {
-    AddRows<First, Second>(terms, columns.offset + row * stride,
-                           std::min(kLaneSteps, rows - row), width, stride,
-                           sums, totals);
+    AddRows<kTotals, kInPairs, First, Second>(
+        terms, columns.offset + row * stride, std::min(kLaneSteps, rows - row),
+        width, stride, sums, totals);
   }
+  if constexpr (kInPairs) SortPairs(width, totals);
   const std::int64_t rest = columns.rows % columns.fold;
   if (rest > 0) {
-    AddRows<First, Second>(terms, columns.offset + rows * stride, 1,
-                           rest * columns.width, stride, sums, totals);
+    AddRows<kTotals, false, First, Second>(
+        terms, columns.offset + rows * stride, 1, rest * columns.width, stride,
+        sums, totals);
   }
   for (std::int64_t half = columns.fold / 2; half > 0; half /= 2) {
     const std::int64_t n = half * columns.width;
-    for (std::int64_t c = 0; c < n; ++c) totals.AddColumn(n + c, c);
+    for (std::int64_t c = 0; c < n; ++c) {
+      if constexpr (kTotals == Totals::kPlain) {
+        totals.first[c] += totals.first[n + c];
+        totals.second[c] += totals.second[n + c];
+      } else {
+        totals.AddColumn(n + c, c);
+      }
+    }
   }
 }
 

@@ -73,17 +73,27 @@ class ForwardComputation final : public Computation {
         }
         break;
       case ForwardStage::kNormalizers:
-        for (std::int64_t i = begin; i < end; ++i) {
-          const Moments moments =
-              problem_.statistics_given ? Moments() : MergedMoments(i);
-          StoreNormalizers(i, 1, &moments, scratch_.normalizers + i);
+        for (std::int64_t i = begin; i < end;) {
+          const std::int64_t num_groups = problem_.geometry.num_groups;
+          const std::int64_t group = i % num_groups;
+          const std::int64_t count =
+              std::min({kMaxRuns, end - i, num_groups - group});
+          Moments moments[kMaxRuns];
+          if (!problem_.statistics_given) {
+            MergeBlocks(blocks_, BlockMomentsOf(i / num_groups, 0) + group,
+                        num_groups, count, moments);
+          }
+          StoreNormalizers(i, count, moments, scratch_.normalizers + i);
+          i += count;
         }
         break;
       case ForwardStage::kOutput:
+        // From the last block back: it was read last, and is still in cache.
         for (std::int64_t i = begin; i < end; ++i) {
-          const Panel panel = PanelOf(i / per_panel);
-          Output(panel, i % per_panel, scratch_.normalizers + FirstGroup(panel),
-                 {});
+          const std::int64_t block = plan_.num_blocks() - 1 - i;
+          const Panel panel = PanelOf(block / per_panel);
+          Output(panel, block % per_panel,
+                 scratch_.normalizers + FirstGroup(panel), {});
         }
         break;
     }
@@ -161,17 +171,14 @@ class ForwardComputation final : public Computation {
   }
 
   void StoreMoments(const Panel& panel, std::int64_t index) {
-    GroupArray<Moments> moments(panel.num_groups);
-    BlockMoments(blocks_, input_, panel, index, moments.data());
-    const std::int64_t first = FirstGroup(panel);
-    for (std::int64_t g = 0; g < panel.num_groups; ++g) {
-      scratch_.moments[(first + g) * blocks_.per_panel() + index] = moments[g];
-    }
+    BlockMoments(blocks_, input_, panel, index,
+                 BlockMomentsOf(panel.sample, index) + panel.group);
   }
 
-  // `group` counts those of all samples.
-  Moments MergedMoments(std::int64_t group) const {
-    return MergeBlocks(blocks_, scratch_.moments + group * blocks_.per_panel());
+  // Those of all groups of the index-th blocks of a sample.
+  Moments* BlockMomentsOf(std::int64_t sample, std::int64_t index) const {
+    return scratch_.moments + (sample * blocks_.per_panel() + index) *
+                                  problem_.geometry.num_groups;
   }
 
   // Takes the given statistics, or returns those of the moments to the caller.

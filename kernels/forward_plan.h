@@ -44,13 +44,16 @@ class ForwardPlan {
   /// blocks, or of all groups.
   const Runs& runs(std::int64_t phase) const;
 
+  /// Blocks of all panels of all samples.
+  std::int64_t num_blocks() const { return block_runs_.count(); }
+
   /// Whether the tensors exceed the caches.
   bool exceeds_caches() const { return exceeds_caches_; }
 
   /// Arrays in scratch memory; null where the phases need none.
   struct Scratch {
     Normalizer* normalizers;  ///< [batch, num_groups]
-    Moments* moments;         ///< [batch, num_groups, blocks per panel]
+    Moments* moments;         ///< [batch, blocks per panel, num_groups]
   };
   Scratch TakeScratch(ScratchLayout& layout) const;
 

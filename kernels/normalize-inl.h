@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/blocks.h"
 #include "kernels/column_sums-inl.h"
@@ -64,6 +65,18 @@ struct SingleAffine {
     std::fill(shift_hi + begin, shift_hi + end, other.shift_hi[from]);
     std::fill(shift_lo + begin, shift_lo + end, other.shift_lo[from]);
   }
+
+#if HWY_TARGET != HWY_SCALAR
+  /// Sets kPairs columns from `to` on to those of `other` from `from` on: the
+  /// even ones, then the odd ones.
+  HWY_INLINE void SetPairs(std::int64_t to, const SingleAffine& other,
+                           std::int64_t from) {
+    StorePairs(other.scale_hi + from, scale_hi + to);
+    StorePairs(other.scale_lo + from, scale_lo + to);
+    StorePairs(other.shift_hi + from, shift_hi + to);
+    StorePairs(other.shift_lo + from, shift_lo + to);
+  }
+#endif
 
   HWY_INLINE void FoldColumns(const Columns& columns) {
     Fold(columns, scale_hi);
@@ -124,6 +137,16 @@ struct SingleAffine {
   }
 
  private:
+#if HWY_TARGET != HWY_SCALAR
+  static HWY_INLINE void StorePairs(const float* from, float* to) {
+    const Singles d;
+    const auto lower = hn::LoadU(d, from);
+    const auto upper = hn::LoadU(d, from + kSingles);
+    hn::StoreU(hn::ConcatEven(d, upper, lower), d, to);
+    hn::StoreU(hn::ConcatOdd(d, upper, lower), d, to + kSingles);
+  }
+#endif
+
   static HWY_INLINE void StoreSplit(DoubleVector v, float* hi, float* lo) {
     const Doubles d;
     const hn::Rebind<float, Doubles> singles;
@@ -291,9 +314,13 @@ HWY_NOINLINE void NormalizeRun(const T* x, T* y, std::int64_t count,
   }
 }
 
-/// The output of rows of `width` columns, kRows of them at a time, so that the
-/// coefficients are loaded once for all. Where `kStream`, every vector of `y`
-/// is aligned, and the last one whole. Returns the rows that it computed.
+/// Rows whose output is computed side by side, so that the coefficients are
+/// loaded once for all.
+inline constexpr std::int64_t kOutputRows = 4;
+
+/// The output of rows of `width` columns, kOutputRows of them at a time. Where
+/// `kStream`, every vector of `y` is aligned, and the last one whole. Returns
+/// the rows that it computed.
 template <bool kStream, class Affine, typename T>
 HWY_NOINLINE std::int64_t NormalizeRowsSideBySide(
     const T* HWY_RESTRICT x, T* HWY_RESTRICT y, std::int64_t rows,
@@ -301,16 +328,15 @@ HWY_NOINLINE std::int64_t NormalizeRowsSideBySide(
   using D = typename Affine::Lanes;
   const D d;
   constexpr auto kVector = static_cast<std::int64_t>(hn::MaxLanes(D()));
-  constexpr std::int64_t kRows = 4;
   if (width < kVector) return 0;
-  const RowsAhead<T, kVector, kRows> ahead(width, stride);
+  const RowsAhead<T, kVector, kOutputRows> ahead(width, stride);
   std::int64_t row = 0;
-  for (; row + kRows <= rows; row += kRows) {
+  for (; row + kOutputRows <= rows; row += kOutputRows) {
     const auto column = [&](std::int64_t c) HWY_ATTR {
       const auto map = affine.OfVector(c);
       ahead.Fetch(x, c);
 #pragma GCC unroll 4
-      for (std::int64_t r = 0; r < kRows; ++r) {
+      for (std::int64_t r = 0; r < kOutputRows; ++r) {
         const std::int64_t i = r * stride + c;
         if constexpr (kStream) {
           StreamAs(d, map(LoadAs(d, x + i)), y + i);
@@ -322,10 +348,66 @@ HWY_NOINLINE std::int64_t NormalizeRowsSideBySide(
     std::int64_t c = 0;
     for (; c + kVector <= width; c += kVector) column(c);
     if (c < width) column(width - kVector);
-    x += kRows * stride;
-    y += kRows * stride;
+    x += kOutputRows * stride;
+    y += kOutputRows * stride;
   }
   return row;
+}
+
+#if HWY_TARGET != HWY_SCALAR
+/// The same of bfloat16 in pairs, where the output is finite.
+template <bool kStream>
+HWY_NOINLINE std::int64_t NormalizeRowsInPairs(
+    const Bfloat16* HWY_RESTRICT x, Bfloat16* HWY_RESTRICT y, std::int64_t rows,
+    std::int64_t width, std::int64_t stride, const SingleAffine& affine) {
+  const hn::RebindToUnsigned<Singles> u;
+  SingleAffine pairs;
+  for (std::int64_t c = 0; c < width; c += kPairs) {
+    pairs.SetPairs(c, affine, std::min(c, width - kPairs));
+  }
+  const RowsAhead<Bfloat16, kPairs, kOutputRows> ahead(width, stride);
+  std::int64_t row = 0;
+  for (; row + kOutputRows <= rows; row += kOutputRows) {
+    for (std::int64_t next = 0; next < width; next += kPairs) {
+      const std::int64_t c = std::min(next, width - kPairs);
+      const auto even_map = pairs.OfVector(next);
+      const auto odd_map = pairs.OfVector(next + kSingles);
+      ahead.Fetch(x, c);
+#pragma GCC unroll 4
+      for (std::int64_t r = 0; r < kOutputRows; ++r) {
+        const std::int64_t i = r * stride + c;
+        SingleVector even, odd;
+        LoadPairs(x + i, even, odd);
+        const auto rounded = RoundPairs(even_map(even), odd_map(odd));
+        auto* out = reinterpret_cast<std::uint32_t*>(y + i);
+        if constexpr (kStream) {
+          hn::Stream(rounded, u, out);
+        } else {
+          hn::StoreU(rounded, u, out);
+        }
+      }
+    }
+    x += kOutputRows * stride;
+    y += kOutputRows * stride;
+  }
+  return row;
+}
+#endif
+
+/// The output of as many rows as are computed side by side.
+template <bool kStream, class Affine, typename T>
+HWY_INLINE std::int64_t NormalizeRows(const T* x, T* y, std::int64_t rows,
+                                      std::int64_t width, std::int64_t stride,
+                                      const Affine& affine) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (std::is_same_v<T, Bfloat16> &&
+                std::is_same_v<Affine, SingleAffine>) {
+    if (width >= kPairs) {
+      return NormalizeRowsInPairs<kStream>(x, y, rows, width, stride, affine);
+    }
+  }
+#endif
+  return NormalizeRowsSideBySide<kStream>(x, y, rows, width, stride, affine);
 }
 
 /// The output of a group without spatial extents, whose channels all have
@@ -389,11 +471,11 @@ HWY_NOINLINE void NormalizeColumns(const T* x, T* y, const Block& tile,
         (stride * sizeof(T) % kCacheLine == 0 || rows == 1);
     std::int64_t row = 0;
     if (!traffic.stream) {
-      row = NormalizeRowsSideBySide<false>(
-          x + columns.offset, y + columns.offset, rows, width, stride, affine);
+      row = NormalizeRows<false>(x + columns.offset, y + columns.offset, rows,
+                                 width, stride, affine);
     } else if (whole_lines) {
-      row = NormalizeRowsSideBySide<true>(
-          x + columns.offset, y + columns.offset, rows, width, stride, affine);
+      row = NormalizeRows<true>(x + columns.offset, y + columns.offset, rows,
+                                width, stride, affine);
     }
     std::int64_t i = columns.offset + row * stride;
     for (; row < rows; ++row) {

@@ -25,6 +25,7 @@ class Runs {
     per_task_ = std::max<std::int64_t>(1, CeilDivide(count, tasks));
   }
 
+  std::int64_t count() const { return count_; }
   std::int64_t num_tasks() const { return CeilDivide(count_, per_task_); }
   std::int64_t begin(std::int64_t task) const { return task * per_task_; }
   std::int64_t end(std::int64_t task) const {

@@ -146,13 +146,13 @@ HWY_INLINE hn::Vec<U> ToUpperBfloat16(D d, hn::Vec<D> v) {
 /// Elements that LoadPairs takes.
 inline constexpr std::int64_t kPairs = 2 * kSingles;
 
-/// The even and the odd ones of 2 kSingles elements at `p`: a bfloat16 is the
-/// upper half of a float32. Not for the scalar target, whose loads need aligned
-/// words.
-HWY_INLINE void LoadPairs(const Bfloat16* p, SingleVector& even,
-                          SingleVector& odd) {
-  const Singles d;
-  const hn::RebindToUnsigned<Singles> u;
+/// The even and the odd ones of as many elements at `p` as two vectors have
+/// lanes: a bfloat16 is the upper half of a float32. Not for the scalar target,
+/// whose loads need aligned words.
+template <class V>
+HWY_INLINE void LoadPairs(const Bfloat16* p, V& even, V& odd) {
+  const hn::DFromV<V> d;
+  const hn::RebindToUnsigned<hn::DFromV<V>> u;
   const auto bits = hn::LoadU(u, reinterpret_cast<const std::uint32_t*>(p));
   even = hn::BitCast(d, hn::ShiftLeft<16>(bits));
   odd = hn::BitCast(d, hn::And(bits, hn::Set(u, 0xFFFF0000U)));
