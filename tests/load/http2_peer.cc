@@ -79,7 +79,12 @@ Http2Peer::~Http2Peer() {
 void Http2Peer::SendPreface() {
   Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   Send(Frame{FrameType::kSettings, 0, 0, ""});
-  Send(Frame{FrameType::kSettings, kAck, 0, ""});
+}
+
+bool Http2Peer::Handshake(absl::Duration timeout) {
+  SendPreface();
+  return Await(FrameType::kSettings, timeout) &&
+         Send(Frame{FrameType::kSettings, kAck, 0, ""});
 }
 
 bool Http2Peer::Send(const std::string& bytes) {

@@ -42,8 +42,12 @@ class Http2Peer {
   Http2Peer& operator=(Http2Peer&&) = delete;
   ~Http2Peer();
 
-  /// The client's preface, empty SETTINGS and its consent to the server's.
+  /// The client's preface and empty SETTINGS.
   void SendPreface();
+
+  /// The same, then consents to the server's SETTINGS once they have come.
+  /// Returns whether they did before `timeout`.
+  bool Handshake(absl::Duration timeout);
 
   /// False where the peer has closed the connection. May block while the
   /// peer's window is full.

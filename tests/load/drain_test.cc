@@ -1,0 +1,101 @@
+// A server that has to go while many callers keep it busy.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "tests/load/load.h"
+#include "tests/testing/call_outcome.h"
+#include "tests/testing/messages.h"
+#include "tests/testing/test_server.h"
+
+namespace groupnorm::load {
+namespace {
+
+// What became of the callers' calls.
+class Outcomes {
+ public:
+  // The server is told to go now.
+  void Signalled() {
+    const absl::MutexLock lock(&mutex_);
+    signalled_ = true;
+  }
+
+  bool signalled() const {
+    const absl::MutexLock lock(&mutex_);
+    return signalled_;
+  }
+
+  // Returns whether the call succeeded.
+  bool Add(const grpc::Status& status, bool begun_before) {
+    if (status.ok()) {
+      const absl::MutexLock lock(&mutex_);
+      ++answered_;
+      return true;
+    }
+    EXPECT_THAT(status, FailsWith(grpc::StatusCode::UNAVAILABLE, ::testing::_));
+    const bool refused = absl::StartsWith(status.error_message(), "server: ");
+    EXPECT_TRUE(refused || !begun_before)
+        << "sent before the signal, and lost: " << OutcomeText(status);
+    const absl::MutexLock lock(&mutex_);
+    ++(refused ? refused_ : unconnected_);
+    return false;
+  }
+
+  std::string Text() const {
+    const absl::MutexLock lock(&mutex_);
+    return absl::StrFormat(
+        "%d calls answered, %d refused, %d found no server any more", answered_,
+        refused_, unconnected_);
+  }
+
+  void AwaitAnswers(int count) {
+    absl::MutexLock lock(&mutex_);
+    const auto reached = [this, count]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return answered_ >= count;
+    };
+    mutex_.Await(absl::Condition(&reached));
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  bool signalled_ ABSL_GUARDED_BY(mutex_) = false;
+  int answered_ ABSL_GUARDED_BY(mutex_) = 0;
+  int refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  int unconnected_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+TEST(DrainUnderLoad, AnswersWhateverWasAdmitted) {
+  constexpr int kCallers = 64;
+  ServerProcess server({"--listen=127.0.0.1:0"});
+  const std::string address = server.addresses().front();
+  const v1::ForwardRequest request = RequestOfBytes(Size(1 << 20, 64 << 10));
+  Outcomes outcomes;
+  Threads threads(kCallers, [&](int /*index*/) {
+    const auto channel = Connect(address);
+    for (bool served = true; served;) {
+      const bool before = !outcomes.signalled();
+      v1::ForwardResponse response;
+      served = outcomes.Add(CallForward(channel, request, &response), before);
+    }
+  });
+  outcomes.AwaitAnswers(4 * kCallers);
+  outcomes.Signalled();
+  server.Signal(SIGTERM);
+  const absl::Time start = absl::Now();
+  EXPECT_EQ(server.Wait(), 0);
+  threads.Join();
+  Print(absl::StrFormat("%d callers, %s; gone after %s", kCallers,
+                        outcomes.Text(),
+                        absl::FormatDuration(absl::Now() - start)));
+}
+
+}  // namespace
+}  // namespace groupnorm::load
