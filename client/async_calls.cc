@@ -27,8 +27,8 @@ std::shared_ptr<AsyncCallState> AsyncCalls::Start(
   state->callback = std::move(callback);
   if (prepared.ok()) {
     state->accept = std::move(prepared->accept);
-    state->call.emplace(connection_, prepared->method,
-                        std::move(prepared->request), limit, queue_,
+    state->call.emplace(connection_, prepared->method, prepared->request, limit,
+                        queue_,
                         /*tag=*/state.get());
   } else {
     state->status = prepared.status();

@@ -35,6 +35,10 @@ struct AsyncCallState {
 
 /// The asynchronous calls of one Client, and the thread that serves them and
 /// runs their callbacks. Thread-safe.
+///
+/// One thread: callbacks never overlap. On two cores shared with the server a
+/// second one took a call of 1 MiB from 1.0 to 1.4 ms with one in flight, and
+/// from 1.3 to 0.9 ms with sixteen.
 class AsyncCalls {
  public:
   /// Starts the thread.

@@ -55,8 +55,9 @@ absl::Status Client::Impl::Run(absl::StatusOr<PreparedCall> prepared,
   // A queue of its own: handing the response over from another thread would
   // cost a wake-up.
   grpc::CompletionQueue queue;
-  OutgoingCall call(connection, prepared->method, std::move(prepared->request),
-                    limit, queue, /*tag=*/nullptr);
+  OutgoingCall call(connection, prepared->method, prepared->request, limit,
+                    queue, /*tag=*/nullptr);
+  prepared->request.Clear();  // The call has its own reference.
   call.Start();
   void* tag = nullptr;
   bool ok = false;
@@ -76,7 +77,8 @@ AsyncCalls& Client::Impl::async_calls() {
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Client::~Client() = default;
 
-absl::StatusOr<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
+absl::StatusOr<std::unique_ptr<Client>> Client::Create(
+    const ClientOptions& options) {
   absl::Status status = ValidateAddress(options.address);
   status.Update(CallLimit(options.timeout).Validate());
   status.Update(Validate(options.retry));

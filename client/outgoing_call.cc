@@ -48,14 +48,15 @@ absl::Status CallLimit::Validate() const {
 }
 
 OutgoingCall::OutgoingCall(Connection& connection, const char* method,
-                           grpc::ByteBuffer request, const CallLimit& limit,
-                           grpc::CompletionQueue& queue, void* tag)
+                           const grpc::ByteBuffer& request,
+                           const CallLimit& limit, grpc::CompletionQueue& queue,
+                           void* tag)
     : connection_(connection),
       method_(method),
       limit_(limit),
       queue_(queue),
       tag_(tag),
-      request_(std::move(request)) {}
+      request_(request) {}
 
 void OutgoingCall::Start() {
   absl::MutexLock lock(&mutex_);

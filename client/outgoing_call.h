@@ -47,7 +47,7 @@ class OutgoingCall {
  public:
   /// `method` is a string constant; `tag` is that of the events.
   OutgoingCall(Connection& connection, const char* method,
-               grpc::ByteBuffer request, const CallLimit& limit,
+               const grpc::ByteBuffer& request, const CallLimit& limit,
                grpc::CompletionQueue& queue, void* tag);
 
   /// Takes the first step. Precondition: called once, before all else.

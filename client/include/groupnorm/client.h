@@ -193,7 +193,8 @@ class Client {
   /// Does not connect yet: the first call does. Fails with INVALID_ARGUMENT on
   /// an address that cannot be one, on a timeout that is not positive and
   /// finite, and on retries that are not positive.
-  static absl::StatusOr<std::unique_ptr<Client>> Create(ClientOptions options);
+  static absl::StatusOr<std::unique_ptr<Client>> Create(
+      const ClientOptions& options);
 
   /// Cancels the asynchronous calls in flight and waits for their callbacks. No
   /// other call may be in progress.
