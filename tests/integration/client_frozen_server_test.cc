@@ -30,7 +30,7 @@ std::unique_ptr<Client> ClientOf(const std::string& address,
 absl::Status Forward(Client& client) {
   const std::vector<float> input(64, 3);
   std::vector<float> output(64, 1);
-  const absl::Status status = client.Forward(
+  absl::Status status = client.Forward(
       {.input = {DataType::kFloat32, {2, 4, 8}, input.data()}, .num_groups = 2},
       {.output = output.data()});
   if (status.ok()) {

@@ -260,6 +260,7 @@ TEST(ClientAsync, SharesAClientWithThreadsThatWait) {
   FakeServer server({.forward = Answer(RightForwardResponse())});
   const std::unique_ptr<Client> client = Connect(server.address());
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int thread = 0; thread < 4; ++thread) {
     threads.emplace_back([&, waits = thread % 2 == 0] {
       for (int i = 0; i < 20; ++i) {

@@ -71,7 +71,7 @@ std::unique_ptr<Client> ConnectWith(const std::string& address,
 absl::Status Forward(Client& client,
                      std::optional<absl::Duration> timeout = std::nullopt) {
   ForwardMemory memory;
-  const absl::Status status =
+  absl::Status status =
       client.Forward(ForwardExample(), memory.results(), timeout);
   if (status.ok()) {
     EXPECT_THAT(memory.output, ElementsAre(1, 2, 3, 4));
@@ -167,6 +167,7 @@ TEST(ClientRetry, NeedsNoTokensWhereTheServerSaysWhen) {
   FakeServer server({.forward = failing.method()});
   const std::unique_ptr<Client> client = Connect(server.address());
   std::vector<AsyncCall> calls;
+  calls.reserve(150);
   std::vector<ForwardMemory> memory(150);
   for (ForwardMemory& one : memory) {
     calls.push_back(client->ForwardAsync(ForwardExample(), one.results()));
