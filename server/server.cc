@@ -19,6 +19,7 @@
 #include "server/health_service.h"
 #include "server/info_call.h"
 #include "server/listen_address.h"
+#include "server/memory_bound.h"
 #include "server/open_streams.h"
 #include "server/service.h"
 #include "server/worker_pool.h"
@@ -30,7 +31,11 @@ namespace {
 // decides. A hand-over to another thread costs a wake-up, so one queue is
 // fastest for a single large call; with several in flight its thread becomes
 // the bound. Two serve both.
-constexpr int kQueues = 2;
+constexpr int kQueues = kReceivingThreads;
+
+// Calls on one connection, those that are refused included, that are open at
+// the same time at least: HTTP/2 asks for no fewer, and a health watch is one.
+constexpr int kMinConcurrentStreams = 100;
 
 // Computations that share the workers, for each worker. Enough that a small one
 // finds its turn between large ones; more would only evict each other from the
@@ -40,9 +45,6 @@ constexpr int kRunningPerWorker = 4;
 // Bodies that are received at the same time, for each worker, unless the option
 // says otherwise: while one is computed, the next one arrives.
 constexpr int kReadingPerWorker = 2;
-
-// Memory kept for the next requests: the input and the output of the largest.
-constexpr std::int64_t kIdleMessages = 2;
 
 // How long connections are given to close once every call is answered. Clients
 // are told at once, but one that makes no call hears it only after seconds, and
@@ -112,6 +114,25 @@ ServerOptions WithDefaults(ServerOptions options) {
         std::min(kReadingPerWorker * options.workers, options.max_queued_calls);
   }
   return options;
+}
+
+// Bounds what gRPC holds for this server.
+void BoundTransport(grpc::ServerBuilder& builder,
+                    const ServerOptions& options) {
+  // The body of a call that is not read yet stays with its sender, but for this
+  // much. gRPC would let more come the faster the line is.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
+                             static_cast<int>(kLookaheadBytes));
+  // A connection has no use for more: it gets half of them admitted.
+  builder.AddChannelArgument(
+      GRPC_ARG_MAX_CONCURRENT_STREAMS,
+      std::max(kMinConcurrentStreams, options.max_queued_calls));
+  // gRPC looks at the size of a message only once it has all of it. Against
+  // messages beyond the limit this is the bound.
+  grpc::ResourceQuota quota("groupnorm");
+  quota.Resize(static_cast<std::size_t>(MemoryBoundOf(options).transport));
+  builder.SetResourceQuota(quota);
 }
 
 }  // namespace
@@ -193,6 +214,7 @@ absl::Status Server::Impl::Listen() {
   builder.AddChannelArgument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
                              1);
   KeepConnections(builder, options.max_connection_age);
+  BoundTransport(builder, options);
   builder.RegisterService(&service);
   builder.RegisterService(&health_service);
   for (int i = 0; i < kQueues; ++i) {
@@ -284,6 +306,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
     return status;
   }
   impl->Serve();
+  spdlog::info("memory: {}", DescribeMemoryBound(MemoryBoundOf(impl->options)));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

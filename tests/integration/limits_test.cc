@@ -11,16 +11,9 @@
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
 #include "tests/testing/raw_call.h"
+#include "tests/testing/sanitized.h"
 #include "tests/testing/server_process.h"
 #include "tests/testing/test_server.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define GROUPNORM_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define GROUPNORM_SANITIZED 1
-#endif
-#endif
 
 namespace groupnorm {
 namespace {
@@ -32,12 +25,6 @@ using ::testing::StartsWith;
 
 constexpr std::int64_t kMebibyte = 1 << 20;
 constexpr std::int64_t kHuge = std::int64_t{1} << 40;
-
-#ifdef GROUPNORM_SANITIZED
-constexpr bool kMemoryIsMeasurable = false;  // Shadow memory would count.
-#else
-constexpr bool kMemoryIsMeasurable = true;
-#endif
 
 // What a call may add to the resident memory beside its message: the stacks and
 // arenas of threads that serve it for the first time.

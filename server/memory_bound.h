@@ -1,0 +1,53 @@
+#ifndef GROUPNORM_SERVER_MEMORY_BOUND_H_
+#define GROUPNORM_SERVER_MEMORY_BOUND_H_
+
+#include <cstdint>
+#include <string>
+
+#include "server/options.h"
+
+namespace groupnorm {
+
+/// Bytes of a call's body that may arrive before it is read. Small, since every
+/// call that was admitted may have them; docs/adr/0010 has the measurements.
+inline constexpr std::int64_t kLookaheadBytes = std::int64_t{64} << 10;
+
+/// Buffers that nobody uses are kept up to this many times max_message_bytes:
+/// the input and the output of the largest request.
+inline constexpr std::int64_t kIdleMessages = 2;
+
+/// Threads that receive requests. Each has an arena of the allocator, which
+/// keeps what was freed in it.
+inline constexpr int kReceivingThreads = 2;
+
+/// The most memory that the settings allow the server to hold, in bytes:
+///
+///     transport = max_reading_calls x (max_message_bytes + lookahead)
+///               + max_queued_calls x (lookahead + overhead of a call)
+///               + connections x overhead of a connection
+///               + max_message_bytes
+///     total     = transport + kept + queued + idle + fixed
+///
+/// docs/adr/0010 derives the terms. `transport` is the quota that gRPC gets, so
+/// it bounds also what senders beyond the limits can make gRPC hold.
+struct MemoryBound {
+  std::int64_t transport = 0;  ///< gRPC: bodies as they arrive, connections.
+  std::int64_t kept = 0;    ///< The bodies once more, for each further arena.
+  std::int64_t queued = 0;  ///< Tensors, results and scratch of requests.
+  std::int64_t idle = 0;    ///< Buffers kept for the next requests.
+  std::int64_t fixed = 0;   ///< Program and threads.
+
+  std::int64_t total() const;
+};
+
+/// The bound for settings that Validate() accepts and that have no defaults
+/// left to choose. Saturates instead of overflowing.
+MemoryBound MemoryBoundOf(const ServerOptions& options);
+
+/// As in "at most 4.9 GiB: 1.4 GiB to receive requests, ...", each part rounded
+/// up.
+std::string DescribeMemoryBound(const MemoryBound& bound);
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_SERVER_MEMORY_BOUND_H_
