@@ -14,6 +14,8 @@
 #include "server/accept.h"
 #include "server/flags.h"
 #include "server/grpc_log.h"
+#include "server/memory_bound.h"
+#include "server/options.h"
 #include "server/server.h"
 #include "server/server_info.h"
 #include "server/standard_streams.h"
@@ -62,6 +64,10 @@ int Serve(const groupnorm::Flags& flags, const sigset_t& signals) {
   std::fflush(stdout);
   spdlog::info("version {} listening on {}", groupnorm::ServerVersion(),
                addresses);
+
+  spdlog::info("memory: {}",
+               groupnorm::DescribeMemoryBound(groupnorm::MemoryBoundOf(
+                   groupnorm::WithDefaults(flags.server))));
 
   const int signal = WaitForSignal(signals);
   spdlog::info("signal {}: draining after {} for at most {}", signal,

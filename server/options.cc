@@ -17,6 +17,10 @@ namespace {
 // More threads than any machine has CPUs: a larger number is a mistake.
 constexpr int kMaxWorkers = 4096;
 
+// Bodies that are received at the same time, for each worker, unless the option
+// says otherwise: while one is computed, the next one arrives.
+constexpr int kReadingPerWorker = 2;
+
 absl::Status CheckRange(const char* flag, std::int64_t value, std::int64_t low,
                         std::int64_t high) {
   if (low <= value && value <= high) return absl::OkStatus();
@@ -106,6 +110,15 @@ absl::Status Validate(const ServerOptions& options) {
                      ", expected 1ms or more, or inf")));
   }
   return status;
+}
+
+ServerOptions WithDefaults(ServerOptions options) {
+  if (options.workers == 0) options.workers = UsableCpus();
+  if (options.max_reading_calls == 0) {
+    options.max_reading_calls =
+        std::min(kReadingPerWorker * options.workers, options.max_queued_calls);
+  }
+  return options;
 }
 
 int UsableCpus() {

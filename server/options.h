@@ -72,6 +72,10 @@ struct ServerOptions {
 /// INVALID_ARGUMENT that names the flag, its value and what was expected.
 absl::Status Validate(const ServerOptions& options);
 
+/// The same settings with what was left to the server chosen: workers and
+/// max_reading_calls.
+ServerOptions WithDefaults(ServerOptions options);
+
 /// CPUs that this process may use: its affinity, lowered to the cgroup's quota;
 /// at least 1.
 int UsableCpus();

@@ -42,10 +42,6 @@ constexpr int kMinConcurrentStreams = 100;
 // caches.
 constexpr int kRunningPerWorker = 4;
 
-// Bodies that are received at the same time, for each worker, unless the option
-// says otherwise: while one is computed, the next one arrives.
-constexpr int kReadingPerWorker = 2;
-
 // How long connections are given to close once every call is answered. Clients
 // are told at once, but one that makes no call hears it only after seconds, and
 // a frozen one never.
@@ -105,15 +101,6 @@ void ServeQueue(grpc::ServerCompletionQueue& queue) {
   void* tag = nullptr;
   bool ok = false;
   while (queue.Next(&tag, &ok)) static_cast<CompletionTag*>(tag)->Complete(ok);
-}
-
-ServerOptions WithDefaults(ServerOptions options) {
-  if (options.workers == 0) options.workers = UsableCpus();
-  if (options.max_reading_calls == 0) {
-    options.max_reading_calls =
-        std::min(kReadingPerWorker * options.workers, options.max_queued_calls);
-  }
-  return options;
 }
 
 // Bounds what gRPC holds for this server.
@@ -306,7 +293,6 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
     return status;
   }
   impl->Serve();
-  spdlog::info("memory: {}", DescribeMemoryBound(MemoryBoundOf(impl->options)));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

@@ -30,6 +30,16 @@ TEST(ServerOptions, RejectsANumberOutOfRange) {
                 "--max-reading-calls: -1, expected 0 to 2147483647"));
 }
 
+TEST(ServerOptions, ReadTwiceAsManyCallsAsThereAreWorkers) {
+  EXPECT_EQ(WithDefaults({.workers = 3}).max_reading_calls, 6);
+  EXPECT_EQ(
+      WithDefaults({.workers = 3, .max_queued_calls = 4}).max_reading_calls, 4);
+  EXPECT_EQ(
+      WithDefaults({.workers = 3, .max_reading_calls = 1}).max_reading_calls,
+      1);
+  EXPECT_EQ(WithDefaults({}).workers, UsableCpus());
+}
+
 TEST(ServerOptions, RejectsMoreReadingCallsThanQueuedOnes) {
   EXPECT_EQ(Validate({.max_queued_calls = 8, .max_reading_calls = 9}),
             absl::InvalidArgumentError(
