@@ -9,7 +9,7 @@
 namespace groupnorm {
 
 /// Bytes of a call's body that may arrive before it is read. Small, since every
-/// call that was admitted may have them; docs/adr/0010 has the measurements.
+/// call that was admitted may have them; docs/adr/0011 has the measurements.
 inline constexpr std::int64_t kLookaheadBytes = std::int64_t{64} << 10;
 
 /// Buffers that nobody uses are kept up to this many times max_message_bytes:
@@ -28,7 +28,7 @@ inline constexpr int kReceivingThreads = 2;
 ///               + max_message_bytes
 ///     total     = transport + kept + queued + idle + fixed
 ///
-/// docs/adr/0010 derives the terms. `transport` is the quota that gRPC gets, so
+/// docs/adr/0011 derives the terms. `transport` is the quota that gRPC gets, so
 /// it bounds also what senders beyond the limits can make gRPC hold.
 struct MemoryBound {
   std::int64_t transport = 0;  ///< gRPC: bodies as they arrive, connections.
