@@ -164,12 +164,12 @@ void Call::OnMemory() {
        .cancelled = &cancelled_,
        .connection = connection_,
        .timing = &timing_,
-       .done = [call = shared_from_this()](absl::Status status) {
-         call->OnExecuted(std::move(status));
+       .done = [call = shared_from_this()](const absl::Status& status) {
+         call->OnExecuted(status);
        }});
 }
 
-void Call::OnExecuted(absl::Status status) {
+void Call::OnExecuted(const absl::Status& status) {
   if (timing_.first_task != absl::InfiniteFuture()) {
     spdlog::debug(
         "{} from {}: first task {} us after its last byte, longest task {} us",

@@ -70,7 +70,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void OnReadTimeout();
   void TakeMemory();
   void OnMemory();
-  void OnExecuted(absl::Status status);
+  void OnExecuted(const absl::Status& status);
   void Reply();
   void OnWriteTimeout();
   void Fail(const absl::Status& status);
