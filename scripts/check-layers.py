@@ -40,7 +40,7 @@ FOREIGN = {
     "kernels": r"absl/.*|hwy/.*",
     "kernels/reference": r"absl/.*",
     "wire": r"absl/.*|grpcpp/.*|grpc/.*|google/protobuf/.*",
-    "server": r"absl/.*|grpcpp/.*|grpc/.*|spdlog/.*|CLI/.*",
+    "server": r"absl/.*|grpcpp/.*|grpc/.*|google/protobuf/.*|spdlog/.*|CLI/.*",
     "client": r"absl/.*|grpcpp/.*|grpc/.*",
     "client/cli": r"absl/.*|CLI/.*",
 }

@@ -21,6 +21,8 @@
 #include "server/listen_address.h"
 #include "server/memory_bound.h"
 #include "server/open_streams.h"
+#include "server/reflection_call.h"
+#include "server/reflection_service.h"
 #include "server/service.h"
 #include "server/worker_pool.h"
 
@@ -71,6 +73,9 @@ constexpr absl::Duration kConnectionAgeGrace = absl::Minutes(5);
 // on clients: far more than a server with this many workers can serve, while
 // idle streams cost little.
 constexpr int kMaxWatches = 16384;
+
+// People and tools that look at the services: few at a time, and not for long.
+constexpr int kMaxReflections = 64;
 
 // Checks whose request has not come yet. They are answered at once when it has,
 // so that only callers that mean harm fill this.
@@ -144,11 +149,14 @@ struct Server::Impl {
   WorkerPool workers;
   OpenStreams health_checks{"health checks", kMaxChecks};
   OpenStreams health_watches{"health watches", kMaxWatches};
+  OpenStreams reflections{"reflection streams", kMaxReflections};
   GroupNormService service;
   HealthService health_service;
+  ReflectionService reflection_service;
   CallEnvironment call_environment;
   InfoEnvironment info_environment;
   HealthEnvironment health_environment;
+  ReflectionEnvironment reflection_environment;
 
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
   std::unique_ptr<grpc::Server> server;
@@ -187,7 +195,10 @@ Server::Impl::Impl(const ServerOptions& with_defaults)
       health_environment{.service = health_service,
                          .checks = health_checks,
                          .watches = health_watches,
-                         .calls = calls} {}
+                         .calls = calls},
+      reflection_environment{.service = reflection_service,
+                             .streams = reflections,
+                             .calls = calls} {}
 
 absl::Status Server::Impl::Listen() {
   const auto max_message_bytes = static_cast<int>(options.max_message_bytes);
@@ -204,6 +215,7 @@ absl::Status Server::Impl::Listen() {
   BoundTransport(builder, options);
   builder.RegisterService(&service);
   builder.RegisterService(&health_service);
+  builder.RegisterService(&reflection_service);
   for (int i = 0; i < kQueues; ++i) {
     queues.push_back(builder.AddCompletionQueue());
   }
@@ -245,6 +257,10 @@ void Server::Impl::Serve() {
     InfoCall::Await(info_environment, queue.get());
     HealthCall::Await(HealthService::kCheck, health_environment, queue.get());
     HealthCall::Await(HealthService::kWatch, health_environment, queue.get());
+    ReflectionCall::Await(ReflectionService::kV1Alpha, reflection_environment,
+                          queue.get());
+    ReflectionCall::Await(ReflectionService::kV1, reflection_environment,
+                          queue.get());
     threads.emplace_back([&queue = *queue] { ServeQueue(queue); });
   }
 }
@@ -253,6 +269,7 @@ void Server::Impl::SetPhase(ServerPhase phase) {
   if (phase == ServerPhase::kClosing) admission.StartDraining();
   health_checks.SetPhase(phase);
   health_watches.SetPhase(phase);
+  reflections.SetPhase(phase);
 }
 
 bool Server::Impl::Drain() {

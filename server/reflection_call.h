@@ -1,0 +1,71 @@
+#ifndef GROUPNORM_SERVER_REFLECTION_CALL_H_
+#define GROUPNORM_SERVER_REFLECTION_CALL_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "server/call_count.h"
+#include "server/completion_tag.h"
+#include "server/open_streams.h"
+#include "server/reflection_service.h"
+
+namespace groupnorm {
+
+/// What the streams of reflection share. All of it is thread-safe.
+struct ReflectionEnvironment {
+  ReflectionService& service;
+  OpenStreams& streams;
+  CallCount& calls;  ///< All, those that wait for a caller included.
+};
+
+/// One stream of questions, each of which is answered before the next is read.
+class ReflectionCall : public OpenStream,
+                       public std::enable_shared_from_this<ReflectionCall> {
+ public:
+  /// Makes the server ready for one more stream, served on `queue`.
+  /// `environment` must outlive it.
+  static void Await(ReflectionService::Method method,
+                    ReflectionEnvironment& environment,
+                    grpc::ServerCompletionQueue* queue);
+
+  ReflectionCall(ReflectionService::Method method,
+                 ReflectionEnvironment& environment,
+                 grpc::ServerCompletionQueue* queue);
+
+  void OnPhase() override;
+
+ private:
+  void OnHeaders(bool ok);
+  void OnQuestion(bool ok);
+  void OnAnswered(bool ok);
+  void OnOver();
+
+  void Read();
+  void End(absl::Status status);
+
+  CallCount::Member member_;  // First, so that it is destroyed last.
+  const ReflectionService::Method method_;
+  ReflectionEnvironment& environment_;
+  grpc::ServerCompletionQueue* const queue_;
+
+  grpc::ServerContext context_;
+  ReflectionService::Stream stream_;
+  grpc::reflection::v1alpha::ServerReflectionRequest question_;
+
+  absl::Mutex mutex_;
+  bool answering_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // No operation will start.
+  // What ends the stream, once nothing is being answered.
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+
+  CompletionTag headers_tag_, over_tag_, question_tag_, answer_tag_, end_tag_;
+};
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_SERVER_REFLECTION_CALL_H_
