@@ -88,6 +88,20 @@ bool Operands::HaveBounds() const {
          AreModerate(rstd_);
 }
 
+bool Operands::HaveGradWeightBound() const {
+  if (mean_.has_value() || input_.view().dtype == DataType::kFloat64) {
+    return true;
+  }
+  double least = HUGE_VAL;
+  double most = 0;
+  for (const double value : input_.values()) {
+    if (value == 0) continue;
+    least = std::min(least, std::fabs(value));
+    most = std::max(most, std::fabs(value));
+  }
+  return most <= least * 0x1p20;
+}
+
 template <typename Inputs>
 Inputs Operands::Common() const {
   Inputs inputs;

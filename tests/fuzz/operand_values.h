@@ -39,6 +39,11 @@ class Operands {
   /// problem is small enough for the reference.
   bool HaveBounds() const;
 
+  /// Whether the bound of grad_weight holds, too. Not where a narrow input
+  /// whose own statistics are taken has exponents so far apart that sums of it
+  /// are inexact: docs/math.md, "Error of dweight".
+  bool HaveGradWeightBound() const;
+
   /// What the reference takes. Valid as long as this object.
   reference::ForwardInputs Forward() const;
   reference::BackwardInputs Backward() const;

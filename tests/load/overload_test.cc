@@ -70,31 +70,32 @@ grpc::ByteBuffer Encoded(const v1::ForwardRequest& request) {
 class OverloadTest : public ::testing::Test {
  protected:
   OverloadTest() {
-    for (auto& channel : channels_) channel = Connect(address());
+    for (auto& channel : channels) channel = Connect(address());
   }
 
-  std::string address() const { return server_.addresses().front(); }
+  std::string address() const { return server.addresses().front(); }
 
   // Calls served in a second by so many callers.
   double Throughput(int callers) {
     const absl::Time start = absl::Now();
     const absl::Time end = start + absl::Milliseconds(Size(3000, 200));
     Tally tally;
-    Threads(callers, [&](int index) {
-      CallUntil(end, channels_[static_cast<std::size_t>(index % kConnections)],
-                message_, tally);
+    Threads threads(callers, [&](int index) {
+      CallUntil(end, channels[static_cast<std::size_t>(index % kConnections)],
+                message, tally);
     });
-    refused_ += tally.refused;
+    threads.Join();
+    refused += tally.refused;
     return tally.served / absl::ToDoubleSeconds(absl::Now() - start);
   }
 
-  const v1::ForwardRequest request_ = RequestOfBytes(Size(4 << 20, 64 << 10));
-  const grpc::ByteBuffer message_ = Encoded(request_);
-  const ServerProcess server_{
+  const v1::ForwardRequest request = RequestOfBytes(Size(4 << 20, 64 << 10));
+  const grpc::ByteBuffer message = Encoded(request);
+  const ServerProcess server{
       {"--listen=127.0.0.1:0",
        absl::StrFormat("--max-queued-calls=%d", kAdmitted)}};
-  std::array<std::shared_ptr<grpc::Channel>, kConnections> channels_;
-  int refused_ = 0;
+  std::array<std::shared_ptr<grpc::Channel>, kConnections> channels;
+  int refused = 0;
 };
 
 TEST_F(OverloadTest, RefusesWithAPushbackAndServesOn) {
@@ -112,8 +113,8 @@ TEST_F(OverloadTest, RefusesWithAPushbackAndServesOn) {
   Print(absl::StrFormat(
       "%.2f of the peak is served under overload (median of %d), %d calls "
       "refused, %.1f MiB resident at the peak",
-      median, kAlternations, refused_, Mebibytes(server_.PeakResidentBytes())));
-  EXPECT_GE(refused_, Size(1000, 1));
+      median, kAlternations, refused, Mebibytes(server.PeakResidentBytes())));
+  EXPECT_GE(refused, Size(1000, 1));
   // A speed says nothing in a brief run, nor under sanitizers.
   if (Size(1, 0) == 1 && MemoryIsMeasurable()) {
     EXPECT_GE(median, kLeastOfPeak);
@@ -122,22 +123,23 @@ TEST_F(OverloadTest, RefusesWithAPushbackAndServesOn) {
 
 TEST_F(OverloadTest, IsSurvivedByTheLibrarysClients) {
   const int calls_each = Size(20, 3);
-  const TensorView input = ViewOf(request_.input());
+  const TensorView input = ViewOf(request.input());
   std::atomic<std::int64_t> retries = 0;
   const absl::Time start = absl::Now();
-  Threads(kOverloadCallers, [&](int /*index*/) {
+  Threads threads(kOverloadCallers, [&](int /*index*/) {
     const auto client =
         Client::Create({.address = address(), .timeout = absl::Minutes(5)});
     ASSERT_TRUE(client.ok()) << client.status();
     std::vector<std::byte> output(input.size_bytes());
     for (int i = 0; i < calls_each; ++i) {
       const absl::Status status = (*client)->Forward(
-          {.input = input, .num_groups = request_.config().num_groups()},
+          {.input = input, .num_groups = request.config().num_groups()},
           {.output = output.data()});
       EXPECT_TRUE(status.ok()) << status;
     }
     retries += (*client)->retries();
   });
+  threads.Join();
   Print(absl::StrFormat("%d clients: %d calls succeeded after %d retries in %s",
                         kOverloadCallers, kOverloadCallers * calls_each,
                         retries.load(),
