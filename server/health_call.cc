@@ -12,6 +12,10 @@ namespace {
 
 constexpr char kServiceName[] = "groupnorm.v1.GroupNormService";
 
+// Longest request. The names that are known are far shorter, and a watch keeps
+// its own for as long as it is open.
+constexpr std::size_t kMaxRequestBytes = 4096;
+
 absl::Status UnknownService(const std::string& service) {
   return absl::NotFoundError(absl::StrCat(
       "service: '", service, "', expected '' or '", kServiceName, "'"));
@@ -66,6 +70,12 @@ void HealthCall::OnRequest(bool ok) {
   if (!ok) {
     Fail(absl::InvalidArgumentError(
         "request: missing or not valid, expected a HealthCheckRequest"));
+    return;
+  }
+  if (const std::size_t bytes = request_.ByteSizeLong();
+      bytes > kMaxRequestBytes) {
+    Fail(absl::InvalidArgumentError(absl::StrCat(
+        "request: ", bytes, " bytes, expected at most ", kMaxRequestBytes)));
     return;
   }
   {

@@ -87,7 +87,7 @@ TEST(Health, DoesNotKnowOtherServices) {
       FailsWith(grpc::StatusCode::NOT_FOUND,
                 "service: 'groupnorm.v2.GroupNormService', expected '' "
                 "or 'groupnorm.v1.GroupNormService'"));
-  EXPECT_THAT(Check(server.channel(), std::string(100'000, '\n'), &response),
+  EXPECT_THAT(Check(server.channel(), std::string(4000, '\n'), &response),
               FailsWith(grpc::StatusCode::NOT_FOUND,
                         StartsWith("service: '" + std::string(1000, '?'))));
   EXPECT_EQ(Watch(server.channel(), "groupnorm.v2.GroupNormService").Next(),
@@ -111,6 +111,21 @@ TEST(Health, RefusesWhatIsNoRequest) {
                           "request: missing or not valid, expected a "
                           "HealthCheckRequest"));
   }
+}
+
+TEST(Health, RefusesRequestsThatAWatchWouldKeep) {
+  TestServer server;
+  // 3 bytes are the field's tag and its length.
+  for (const char* method :
+       {"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"}) {
+    RawCall call(server.channel(), method);
+    call.Send(For(std::string(4094, 'x')).SerializeAsString());
+    EXPECT_THAT(call.Finish(),
+                FailsWith(grpc::StatusCode::INVALID_ARGUMENT,
+                          "request: 4097 bytes, expected at most 4096"));
+  }
+  EXPECT_EQ(Watch(server.channel(), std::string(4093, 'x')).Next(),
+            HealthCheckResponse::SERVICE_UNKNOWN);
 }
 
 TEST(Health, AnswersWhileTheServerIsFull) {
