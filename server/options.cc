@@ -37,7 +37,7 @@ absl::Status CheckTimeout(const char* flag, absl::Duration timeout) {
                    ", expected a time above 0s and below inf"));
 }
 
-// Settings that make no sense beside each other.
+// Settings, each within its range, that make no sense beside each other.
 absl::Status CheckRelations(const ServerOptions& options) {
   if (options.max_reading_calls > options.max_queued_calls) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -98,7 +98,7 @@ absl::Status Validate(const ServerOptions& options) {
                            std::numeric_limits<std::int64_t>::max()));
   status.Update(
       CheckRange("--max-reading-calls", options.max_reading_calls, 0, kMaxInt));
-  status.Update(CheckRelations(options));
+  if (status.ok()) status = CheckRelations(options);
   status.Update(CheckTimeout("--read-timeout", options.read_timeout));
   status.Update(CheckTimeout("--write-timeout", options.write_timeout));
   status.Update(CheckFinite("--drain-delay", options.drain_delay));

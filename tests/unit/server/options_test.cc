@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <cstdint>
+#include <limits>
+
 namespace groupnorm {
 namespace {
 
@@ -28,6 +31,15 @@ TEST(ServerOptions, RejectsANumberOutOfRange) {
   EXPECT_EQ(Validate({.max_reading_calls = -1}),
             absl::InvalidArgumentError(
                 "--max-reading-calls: -1, expected 0 to 2147483647"));
+}
+
+// Twice that number is none.
+TEST(ServerOptions, RejectsTheLargestNumberForAMessage) {
+  EXPECT_EQ(
+      Validate({.max_message_bytes = std::numeric_limits<std::int64_t>::max()}),
+      absl::InvalidArgumentError(
+          "--max-message-bytes: 9223372036854775807, expected 1 to "
+          "2147483647"));
 }
 
 TEST(ServerOptions, ReadTwiceAsManyCallsAsThereAreWorkers) {
