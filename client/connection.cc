@@ -24,8 +24,8 @@ constexpr int kFirstReconnectBackoffMs = 200;
 constexpr int kMaxReconnectBackoffMs = 1000;
 
 // A stopped or frozen machine accepts connections and breaks none. The server
-// permits a ping every 5 s. The call that watches a server's health keeps the
-// pings going while no other call runs.
+// permits a ping every second. The call that watches a server's health keeps
+// the pings going while no other call runs.
 constexpr int kKeepaliveTimeMs = 10'000;
 constexpr int kKeepaliveTimeoutMs = 5'000;
 
