@@ -17,6 +17,7 @@
 #include "kernels/group_array.h"
 #include "kernels/lane_sums-inl.h"
 #include "kernels/moments-inl.h"
+#include "kernels/short_runs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace groupnorm {
@@ -55,6 +56,9 @@ bool NeedsSecondPass(const Moments& moments, std::int64_t count,
 template <typename T>
 struct RunValues {
   const T* x;
+
+  /// Those from the i-th value on.
+  HWY_INLINE RunValues From(std::int64_t i) const { return {x + i}; }
 
   template <class First, class Second>
   HWY_INLINE void Add(std::int64_t i, First& first, Second& second) const {
@@ -116,6 +120,65 @@ CompensatedPair FirstSums(const T* x, std::int64_t count, Pivot& pivot) {
   }
 }
 
+/// FirstSums of `num_runs` runs of at most kSegment values, each `spacing`
+/// elements after the one before, which are reduced together.
+template <typename T>
+HWY_NOINLINE void FirstSumsOfShortRuns(const T* x, std::int64_t count,
+                                       std::int64_t spacing,
+                                       std::int64_t num_runs, Pivot* pivots,
+                                       CompensatedPair* sums) {
+  const auto zero = hn::Zero(Doubles());
+  if constexpr (std::is_same_v<T, double>) {
+    for (std::int64_t begin = 0; begin < num_runs; begin += kDoubles) {
+      const std::int64_t runs = std::min(kDoubles, num_runs - begin);
+      CompensatedRuns firsts;
+      HWY_ALIGN double seconds[kDoubles] = {};
+      for (std::int64_t run = 0; run < runs; ++run) {
+        const T* values = x + (begin + run) * spacing;
+        const Pivot pivot = {.pivot = values[0]};
+        pivots[begin + run] = pivot;
+        const RunDeviations<T> terms = {values, pivot};
+        HWY_ALIGN double first[CompensatedLanes::kStored];
+        HWY_ALIGN double second[kLanes];
+        SumLanes<CompensatedLanes, PlainLanes>(terms, 0, count, first, second);
+        firsts.Set(run, first);
+        seconds[run] = PlainLanes::Reduce(second).sum();
+      }
+      const DoubleDoubles first = firsts.Reduce();
+      StoreMembers(sums + begin, runs, first.hi, first.lo,
+                   hn::Load(Doubles(), seconds), zero);
+    }
+  } else {
+    ShortRuns firsts;
+    ShortRuns seconds;
+    for (std::int64_t run = 0; run < num_runs; ++run) {
+      const RunValues<T> terms = {x + run * spacing};
+      SumShortRun<PlainLanes>(terms, count, run, firsts, seconds);
+      pivots[run] = Pivot();
+    }
+    firsts.ReduceLanes<PlainLanes>(num_runs);
+    seconds.ReduceLanes<PlainLanes>(num_runs);
+    for (std::int64_t run = 0; run < num_runs; run += kDoubles) {
+      StoreMembers(sums + run, std::min(kDoubles, num_runs - run),
+                   firsts.SumsFrom(run), zero, seconds.SumsFrom(run), zero);
+    }
+  }
+}
+
+/// FirstSums of `num_runs` runs, as many at once as are short.
+template <typename T>
+void FirstSumsOfRuns(const T* x, std::int64_t count, std::int64_t spacing,
+                     std::int64_t num_runs, Pivot* pivots,
+                     CompensatedPair* sums) {
+  if (count <= kSegment && num_runs > 1) {
+    FirstSumsOfShortRuns(x, count, spacing, num_runs, pivots, sums);
+    return;
+  }
+  for (std::int64_t run = 0; run < num_runs; ++run) {
+    sums[run] = FirstSums(x + run * spacing, count, pivots[run]);
+  }
+}
+
 /// The moments of `num_runs` runs of `count` consecutive values, each `spacing`
 /// elements after the one before, from the sums of a first pass about `pivots`.
 ///
@@ -146,9 +209,7 @@ void RunMoments(const T* x, std::int64_t count, std::int64_t spacing,
                 std::int64_t num_runs, Moments* moments) {
   Pivot pivots[kMaxRuns];
   CompensatedPair sums[kMaxRuns];
-  for (std::int64_t run = 0; run < num_runs; ++run) {
-    sums[run] = FirstSums(x + run * spacing, count, pivots[run]);
-  }
+  FirstSumsOfRuns(x, count, spacing, num_runs, pivots, sums);
   MomentsOfRuns(x, count, spacing, num_runs, pivots, sums, moments);
 }
 

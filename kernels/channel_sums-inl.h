@@ -18,6 +18,7 @@
 #include "kernels/column_sums-inl.h"
 #include "kernels/element_loops-inl.h"
 #include "kernels/lane_sums-inl.h"
+#include "kernels/short_runs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace groupnorm {
@@ -130,144 +131,6 @@ struct ColumnProducts {
   }
 };
 
-/// kPartialLanes lanes of several short runs, side by side, that are reduced
-/// together: the tree of PlainLanes::Reduce, which costs as much for one run.
-class ShortRuns {
- public:
-  static constexpr std::int64_t kRuns = 16;
-
-  /// Adds the 32 lanes of a run down to kPartialLanes: lane l + 16 to lane l,
-  /// then l + 8. `sums` are those of lanes l, l + 8, l + 16, l + 24 from l =
-  /// `lane` on.
-  template <class Lanes>
-  HWY_INLINE void Set(std::int64_t run, std::int64_t lane, Lanes& lanes0,
-                      Lanes& lanes8, Lanes& lanes16, Lanes& lanes24) {
-    const std::int64_t at = run * kPartialLanes + lane;
-    const Doubles d;
-    lanes0.Add(lanes16.sum());
-    lanes8.Add(lanes24.sum());
-    lanes0.Add(lanes8.sum());
-    hn::Store(lanes0.sum(), d, sums_ + at);
-    if constexpr (std::is_same_v<Lanes, CompensatedLanes>) {
-      hn::Store(hn::Add(hn::Add(lanes0.error(), lanes16.error()),
-                        hn::Add(lanes8.error(), lanes24.error())),
-                d, errors_ + at);
-    }
-  }
-
-  template <class Lanes>
-  HWY_INLINE void Set(std::int64_t run, std::int64_t lane, const Lanes& lanes) {
-    const Doubles d;
-    hn::Store(lanes.sum(), d, sums_ + run * kPartialLanes + lane);
-    if constexpr (std::is_same_v<Lanes, CompensatedLanes>) {
-      hn::Store(lanes.error(), d, errors_ + run * kPartialLanes + lane);
-    }
-  }
-
-  /// Leaves the sums of `count` runs, at most kRuns.
-  template <class Lanes>
-  HWY_INLINE void ReduceLanes(std::int64_t count) {
-    for (std::int64_t lanes = kPartialLanes / 2; lanes > 0; lanes /= 2) {
-      AddPairs<Lanes>(count * lanes);
-    }
-  }
-
-  template <class Lanes>
-  HWY_INLINE CompensatedSum Of(std::int64_t run) const {
-    constexpr bool kHasErrors = std::is_same_v<Lanes, CompensatedLanes>;
-    return CompensatedSum(sums_[run], kHasErrors ? errors_[run] : 0);
-  }
-
-  /// The same as one double each.
-  template <class Lanes>
-  HWY_INLINE void Reduce(std::int64_t count, double* sums) {
-    ReduceLanes<Lanes>(count);
-    for (std::int64_t run = 0; run < count; ++run) {
-      sums[run] = Of<Lanes>(run).value();
-    }
-  }
-
- private:
-  // Adds neighbours, which leaves `count` sums (and some that nobody reads).
-  template <class Lanes>
-  HWY_INLINE void AddPairs(std::int64_t count) {
-    const Doubles d;
-    for (std::int64_t i = 0; i < count; i += kDoubles) {
-      const auto even = Evens(sums_ + 2 * i);
-      const auto odd = Odds(sums_ + 2 * i);
-      const auto sum = hn::Add(even, odd);
-      hn::Store(sum, d, sums_ + i);
-      if constexpr (std::is_same_v<Lanes, CompensatedLanes>) {
-        const auto part = hn::Sub(sum, even);
-        const auto error =
-            hn::Add(hn::Sub(even, hn::Sub(sum, part)), hn::Sub(odd, part));
-        const auto errors =
-            hn::Add(Evens(errors_ + 2 * i), Odds(errors_ + 2 * i));
-        hn::Store(hn::Add(errors, error), d, errors_ + i);
-      }
-    }
-  }
-
-  // Of two vectors.
-  static HWY_INLINE DoubleVector Evens(const double* p) {
-    const Doubles d;
-#if HWY_TARGET == HWY_SCALAR
-    return hn::Load(d, p);
-#else
-    return hn::ConcatEven(d, hn::Load(d, p + kDoubles), hn::Load(d, p));
-#endif
-  }
-
-  static HWY_INLINE DoubleVector Odds(const double* p) {
-    const Doubles d;
-#if HWY_TARGET == HWY_SCALAR
-    return hn::Load(d, p + 1);
-#else
-    return hn::ConcatOdd(d, hn::Load(d, p + kDoubles), hn::Load(d, p));
-#endif
-  }
-
-  HWY_ALIGN double sums_[kRuns * kPartialLanes];
-  HWY_ALIGN double errors_[kRuns * kPartialLanes];
-};
-
-/// Sums a run of at most kSegment values, the `run`-th of those to be reduced.
-template <class Lanes, typename T>
-HWY_INLINE void SumShortRun(const RunProducts<T>& terms, std::int64_t count,
-                            std::int64_t run, ShortRuns& firsts,
-                            ShortRuns& seconds) {
-  for (std::int64_t lane = 0; lane < kPartialLanes; lane += kDoubles) {
-    Lanes first0, first8, first16, first24;
-    Lanes second0, second8, second16, second24;
-    RunProducts<T> row = terms.From(lane);
-    std::int64_t left = count - lane;
-    for (; left >= 24 + kDoubles; left -= kLanes) {
-      if (lane == 0) row.FetchRow(0);
-      row.Add(0, first0, second0);
-      row.AddOddVector(8, first8, second8);
-      row.Add(16, first16, second16);
-      row.AddOddVector(24, first24, second24);
-      row = row.From(kLanes);
-    }
-    if (lane == 0 && left > 0) row.FetchRow(0);
-    const auto add_rest = [&](std::int64_t at, Lanes& first, Lanes& second)
-                              HWY_ATTR {
-                                if (left >= at + kDoubles) {
-                                  row.Add(at, first, second);
-                                } else if (left > at) {
-                                  row.AddFirst(at, left - at, first, second);
-                                }
-                                return left > at + kPartialLanes;
-                              };
-    if (add_rest(0, first0, second0) && add_rest(8, first8, second8) &&
-        add_rest(16, first16, second16)) {
-      add_rest(24, first24, second24);
-    }
-    firsts.Set(run, lane, first0, first8, first16, first24);
-    seconds.Set(run, lane, second0, second8, second16, second24);
-  }
-}
-
 /// The sums of `num_channels` consecutive channels of one value each.
 template <typename T>
 HWY_NOINLINE void SumSingleValues(const T* x, const T* dy,
@@ -350,14 +213,6 @@ void SumChannels(const T* x, const T* dy, std::int64_t spatial,
     sums.ds[c] = ds.value();
     sums.db[c] = db.value();
   }
-}
-
-/// sum + error, and the sum alone where it is infinite or NaN, as
-/// CompensatedSum::value().
-HWY_INLINE DoubleVector ValueOf(DoubleVector sum, DoubleVector error) {
-  const Doubles d;
-  const auto is_finite = hn::Eq(hn::Sub(sum, sum), hn::Zero(d));
-  return hn::Add(sum, hn::IfThenElseZero(is_finite, error));
 }
 
 /// The sums of the columns of a tile; `means` are theirs, folded like them.

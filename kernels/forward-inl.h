@@ -194,7 +194,7 @@ class ForwardComputation final : public Computation {
       return;
     }
     const GroupGeometry& geometry = blocks_.geometry();
-    Statistics statistics[kMaxRuns];
+    HWY_ALIGN Statistics statistics[kMaxRuns];
     for (std::int64_t g = 0; g < num_groups; ++g) {
       if (g % kMaxRuns == 0) {
         StatisticsFromMoments(geometry.values_per_group(), moments + g,

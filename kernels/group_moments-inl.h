@@ -67,17 +67,19 @@ class GroupMoments {
   /// The moments of `groups` groups from `first` on: from the sums that were
   /// added, if they were, or else from sums taken now.
   const Moments* Of(std::int64_t first, std::int64_t groups) {
-    for (std::int64_t g = first + num_summed_; g < first + groups; ++g) {
+    if (blocks_.per_panel() == 1) {
+      FirstSumsOfRuns(BlockOf(first + num_summed_, 0), values_, values_,
+                      groups - num_summed_, pivots_ + num_summed_,
+                      sums_ + num_summed_);
+      MomentsOfRuns(BlockOf(first, 0), values_, values_, groups, pivots_, sums_,
+                    moments_);
+    } else if (num_summed_ == 0) {
       for (std::int64_t b = 0; b < blocks_.per_panel(); ++b) {
         Pivot pivot;
         const CompensatedPair sums =
-            FirstSums(BlockOf(g, b), blocks_.GroupValues(b), pivot);
-        Add(g, b, pivot, sums);
+            FirstSums(BlockOf(first, b), blocks_.GroupValues(b), pivot);
+        Add(first, b, pivot, sums);
       }
-    }
-    if (blocks_.per_panel() == 1) {
-      MomentsOfRuns(BlockOf(first, 0), values_, values_, groups, pivots_, sums_,
-                    moments_);
     }
     num_summed_ = 0;
     return moments_;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 
 #include "kernels/compensated_sum.h"
@@ -25,24 +26,63 @@ struct Pivot {
   double pivot = 0;
 };
 
-/// The same member of as many structures as a vector holds; the lanes from
-/// `count` on are those of the first.
-template <class Struct>
-HWY_INLINE DoubleVector Gather(const Struct* structures, std::int64_t count,
-                               double Struct::*member) {
-  HWY_ALIGN double values[kDoubles];
-  for (std::int64_t i = 0; i < kDoubles; ++i) {
-    values[i] = structures[i < count ? i : 0].*member;
+/// Loads as many structures as a vector holds, which have as many doubles as
+/// there are `members`, each member of all of them into a vector. The lanes
+/// from `count` on are those of the first structure. Whole vectors are loaded,
+/// and stored by StoreMembers: a load that gathers several younger stores would
+/// wait until the cache has them.
+template <class Struct, class... Vectors>
+HWY_INLINE void LoadMembers(const Struct* structures, std::int64_t count,
+                            Vectors&... members) {
+  constexpr std::int64_t kMembers = sizeof...(members);
+  static_assert(sizeof(Struct) == kMembers * sizeof(double));
+  const Doubles d;
+  HWY_ALIGN double copies[kMembers * kDoubles];
+  const auto* doubles = reinterpret_cast<const double*>(structures);
+  if (count < kDoubles) {
+    for (std::int64_t i = 0; i < kDoubles; ++i) {
+      std::memcpy(copies + i * kMembers, structures + (i < count ? i : 0),
+                  sizeof(Struct));
+    }
+    doubles = copies;
   }
-  return hn::Load(Doubles(), values);
+  if constexpr (kMembers == 2) {
+    hn::LoadInterleaved2(d, doubles, members...);
+  } else if constexpr (kMembers == 3) {
+    hn::LoadInterleaved3(d, doubles, members...);
+  } else {
+    hn::LoadInterleaved4(d, doubles, members...);
+  }
 }
 
-template <class Struct>
-HWY_INLINE void Scatter(DoubleVector v, std::int64_t count, Struct* structures,
-                        double Struct::*member) {
-  HWY_ALIGN double values[kDoubles];
-  hn::Store(v, Doubles(), values);
-  for (std::int64_t i = 0; i < count; ++i) structures[i].*member = values[i];
+/// Stores the first `count` of as many structures as a vector holds.
+template <class Struct, class... Vectors>
+HWY_INLINE void StoreMembers(Struct* structures, std::int64_t count,
+                             const Vectors&... members) {
+  constexpr std::int64_t kMembers = sizeof...(members);
+  static_assert(sizeof(Struct) == kMembers * sizeof(double));
+  const Doubles d;
+  HWY_ALIGN double copies[kMembers * kDoubles];
+  auto* whole = reinterpret_cast<double*>(structures);
+  double* doubles = count < kDoubles ? copies : whole;
+  if constexpr (kMembers == 3) {
+    hn::StoreInterleaved3(members..., d, doubles);
+  } else {
+    hn::StoreInterleaved4(members..., d, doubles);
+  }
+  if (count < kDoubles) std::copy_n(copies, count * kMembers, whole);
+}
+
+/// The error of a sum, and 0 where that is infinite or NaN, as
+/// CompensatedSum::error().
+HWY_INLINE DoubleVector ErrorOf(DoubleVector sum, DoubleVector error) {
+  const auto is_finite = hn::Eq(hn::Sub(sum, sum), hn::Zero(Doubles()));
+  return hn::IfThenElseZero(is_finite, error);
+}
+
+/// sum + error, as CompensatedSum::value().
+HWY_INLINE DoubleVector ValueOf(DoubleVector sum, DoubleVector error) {
+  return hn::Add(sum, ErrorOf(sum, error));
 }
 
 /// Unevaluated sums whose first parts are the wholes rounded to double.
@@ -87,21 +127,18 @@ HWY_NOINLINE inline void MomentsFromSums(std::int64_t count,
   const auto n = hn::Set(d, static_cast<double>(count));
   for (std::int64_t i = 0; i < num_groups; i += kDoubles) {
     const std::int64_t groups = std::min(kDoubles, num_groups - i);
-    HWY_ALIGN double first[kDoubles];
-    HWY_ALIGN double first_error[kDoubles];
-    HWY_ALIGN double second_sum[kDoubles];
-    for (std::int64_t g = 0; g < kDoubles; ++g) {
-      const CompensatedPair& pair = sums[i + (g < groups ? g : 0)];
-      first[g] = pair.first.sum();
-      first_error[g] = pair.first.error();
-      second_sum[g] = pair.second.value();
-    }
-    const auto second = hn::Load(d, second_sum);
-    const auto pivot = Gather(pivots + i, groups, &Pivot::pivot);
+    auto first = n;
+    auto first_error = n;
+    auto second_sum = n;
+    auto second_error = n;
+    LoadMembers(sums + i, groups, first, first_error, second_sum, second_error);
+    auto base = n;
+    auto pivot = n;
+    LoadMembers(pivots + i, groups, base, pivot);
+    const auto second = ValueOf(second_sum, second_error);
     const DoubleDoubles offset = MultiplyDivide(
-        {hn::Load(d, first), hn::Load(d, first_error)}, hn::Set(d, 1.0), n);
-    const DoubleDoubles mean =
-        Add({Gather(pivots + i, groups, &Pivot::base), hn::Zero(d)}, offset);
+        {first, ErrorOf(first, first_error)}, hn::Set(d, 1.0), n);
+    const DoubleDoubles mean = Add({base, hn::Zero(d)}, offset);
     // All values equal the pivot, which no rounding of their sum may blur.
     // Beside a pivot below 2^-480 they may also differ so little that the
     // squares underflow, as those of subnormal numbers do: then the mean tells.
@@ -116,12 +153,9 @@ HWY_NOINLINE inline void MomentsFromSums(std::int64_t count,
         MulAdd(d, hn::Mul(hn::Neg(n), deviation), deviation, second);
     // Written so that a NaN stays one.
     const auto no_spread = hn::Or(all_equal, hn::Lt(m2, hn::Zero(d)));
-    Scatter(hn::IfThenElse(all_equal, pivot, mean.hi), groups, moments + i,
-            &Moments::mean);
-    Scatter(hn::IfThenZeroElse(all_equal, mean.lo), groups, moments + i,
-            &Moments::mean_lo);
-    Scatter(hn::IfThenZeroElse(no_spread, m2), groups, moments + i,
-            &Moments::m2);
+    StoreMembers(moments + i, groups, hn::IfThenElse(all_equal, pivot, mean.hi),
+                 hn::IfThenZeroElse(all_equal, mean.lo),
+                 hn::IfThenZeroElse(no_spread, m2));
   }
 }
 
@@ -140,21 +174,18 @@ HWY_NOINLINE inline void MergeMoments(std::int64_t count, Moments* moments,
   const auto ratio = hn::Div(hn::Mul(na, nb), n);
   for (std::int64_t i = 0; i < num_groups; i += kDoubles) {
     const std::int64_t groups = std::min(kDoubles, num_groups - i);
-    const DoubleDoubles mean_a = {
-        Gather(moments + i, groups, &Moments::mean),
-        Gather(moments + i, groups, &Moments::mean_lo)};
-    const DoubleDoubles mean_b = {
-        Gather(others + i, groups, &Moments::mean),
-        Gather(others + i, groups, &Moments::mean_lo)};
+    DoubleDoubles mean_a = {n, n};
+    DoubleDoubles mean_b = {n, n};
+    auto m2_a = n;
+    auto m2_b = n;
+    LoadMembers(moments + i, groups, mean_a.hi, mean_a.lo, m2_a);
+    LoadMembers(others + i, groups, mean_b.hi, mean_b.lo, m2_b);
     const DoubleDoubles difference =
         Add(mean_b, {hn::Neg(mean_a.hi), hn::Neg(mean_a.lo)});
     const DoubleDoubles mean = Add(mean_a, MultiplyDivide(difference, nb, n));
-    const auto m2 = hn::Add(Gather(moments + i, groups, &Moments::m2),
-                            Gather(others + i, groups, &Moments::m2));
-    Scatter(mean.hi, groups, moments + i, &Moments::mean);
-    Scatter(mean.lo, groups, moments + i, &Moments::mean_lo);
-    Scatter(MulAdd(d, hn::Mul(difference.hi, difference.hi), ratio, m2), groups,
-            moments + i, &Moments::m2);
+    const auto square = hn::Mul(difference.hi, difference.hi);
+    StoreMembers(moments + i, groups, mean.hi, mean.lo,
+                 MulAdd(d, square, ratio, hn::Add(m2_a, m2_b)));
   }
 }
 
@@ -169,19 +200,16 @@ HWY_NOINLINE inline void StatisticsFromMoments(std::int64_t count,
   const auto n = hn::Set(d, static_cast<double>(count));
   for (std::int64_t i = 0; i < num_groups; i += kDoubles) {
     const std::int64_t groups = std::min(kDoubles, num_groups - i);
-    const auto m2 = Gather(moments + i, groups, &Moments::m2);
+    auto mean = n;
+    auto mean_lo = n;
+    auto m2 = n;
+    LoadMembers(moments + i, groups, mean, mean_lo, m2);
     const auto is_nan = hn::IsNaN(m2);
     const auto variance = hn::Div(m2, n);
     const auto rstd = hn::Div(hn::Set(d, 1.0),
                               hn::Sqrt(hn::Add(variance, hn::Set(d, epsilon))));
-    const auto mean = Gather(moments + i, groups, &Moments::mean);
-    const auto mean_lo = Gather(moments + i, groups, &Moments::mean_lo);
-    Scatter(hn::IfThenElse(is_nan, nan, mean), groups, statistics + i,
-            &Statistics::mean);
-    Scatter(hn::IfThenElse(is_nan, nan, mean_lo), groups, statistics + i,
-            &Statistics::mean_lo);
-    Scatter(rstd, groups, statistics + i, &Statistics::rstd);
-    Scatter(variance, groups, statistics + i, &Statistics::variance);
+    StoreMembers(statistics + i, groups, hn::IfThenElse(is_nan, nan, mean),
+                 hn::IfThenElse(is_nan, nan, mean_lo), rstd, variance);
   }
 }
 

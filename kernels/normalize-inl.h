@@ -410,6 +410,14 @@ HWY_INLINE std::int64_t NormalizeRows(const T* x, T* y, std::int64_t rows,
   return NormalizeRowsSideBySide<kStream>(x, y, rows, width, stride, affine);
 }
 
+/// Calls `map(i, count)` for the vectors of doubles of `num_channels` values.
+template <class Map>
+HWY_INLINE void ForEachVector(std::int64_t num_channels, const Map& map) {
+  std::int64_t i = 0;
+  for (; i + kDoubles <= num_channels; i += kDoubles) map(i, kDoubles);
+  if (i < num_channels) map(i, num_channels - i);
+}
+
 /// The output of a group without spatial extents, whose channels all have
 /// coefficients of their own: x scale + shift in float64. False where a
 /// coefficient is out of range; the output is then unspecified.
@@ -417,15 +425,14 @@ template <typename T>
 HWY_NOINLINE bool NormalizeChannels(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
                                     std::int64_t num_channels,
                                     const Statistics& statistics,
-                                    const Parameters& parameters) {
+                                    Parameters parameters) {
   const Doubles d;
   const hn::Rebind<float, Doubles> singles;
   const auto rstd = hn::Set(d, statistics.rstd);
   const auto mean = hn::Set(d, -statistics.mean);
   const auto max_factor = hn::Set(d, kMaxSingleFactor);
   auto fit = hn::Eq(rstd, rstd);
-  for (std::int64_t i = 0; i < num_channels; i += kDoubles) {
-    const std::int64_t count = std::min(kDoubles, num_channels - i);
+  ForEachVector(num_channels, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
     const auto scale = hn::Mul(rstd, LoadUpTo(d, parameters.weight + i, count));
     const auto shift =
         MulAdd(d, mean, scale, LoadUpTo(d, parameters.bias + i, count));
@@ -433,8 +440,27 @@ HWY_NOINLINE bool NormalizeChannels(const T* HWY_RESTRICT x, T* HWY_RESTRICT y,
                                hn::Le(hn::Abs(shift), max_factor)));
     const auto output = MulAdd(d, LoadUpTo(d, x + i, count), scale, shift);
     StoreUpTo(singles, hn::DemoteTo(singles, output), y + i, count);
-  }
+  });
   return hn::AllTrue(d, fit);
+}
+
+/// The same of float64: DoubleAffine without its arrays.
+HWY_NOINLINE inline void NormalizeDoubles(const double* HWY_RESTRICT x,
+                                          double* HWY_RESTRICT y,
+                                          std::int64_t num_channels,
+                                          const Statistics& statistics,
+                                          Parameters parameters) {
+  const Doubles d;
+  const auto mean = hn::Set(d, statistics.mean);
+  const auto mean_lo = hn::Set(d, statistics.mean_lo);
+  const auto rstd = hn::Set(d, statistics.rstd);
+  ForEachVector(num_channels, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
+    const auto output =
+        DoubleAffine::Apply(LoadUpTo(d, x + i, count), mean, mean_lo, rstd,
+                            LoadUpTo(d, parameters.weight + i, count),
+                            LoadUpTo(d, parameters.bias + i, count));
+    StoreUpTo(d, output, y + i, count);
+  });
 }
 
 /// The output of the columns from `begin` to `end` of a tile, of whole groups
@@ -542,6 +568,9 @@ void NormalizeBlock(const Blocks& blocks, const T* input, T* output,
                                  normalizers->statistics, first, traffic);
       return;
     }
+  } else if (spatial == 1 && !traffic.stream) {
+    NormalizeDoubles(x, y, block.width, normalizers->statistics, first);
+    return;
   }
   NormalizeRun<DoubleAffine>(x, y, block.width, spatial, block.position,
                              normalizers->statistics, first, traffic);
