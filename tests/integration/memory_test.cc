@@ -50,6 +50,7 @@ class MemoryTest : public ::testing::Test {
     }
   }
 
+ private:
   ServerProcess server_;
 };
 

@@ -121,8 +121,10 @@ TEST(ClientThreads, ShareOneClient) {
   FakeServer server({.forward = Answer(RightForwardResponse()),
                      .backward = Answer(RightBackwardResponse())});
   const std::unique_ptr<Client> client = Connect(server.address());
+  constexpr int kThreads = 4;
   std::vector<std::thread> threads;
-  for (int thread = 0; thread < 4; ++thread) {
+  threads.reserve(kThreads);
+  for (int thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&] {
       for (int call = 0; call < 20; ++call) {
         ForwardMemory memory;
