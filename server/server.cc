@@ -46,8 +46,8 @@ constexpr int kRunningPerWorker = 4;
 
 // How long connections are given to close once every call is answered. Clients
 // are told at once, but one that makes no call hears it only after seconds, and
-// a frozen one never.
-constexpr absl::Duration kConnectionsClose = absl::Seconds(1);
+// a frozen one never. With kQuietComes, a second.
+constexpr absl::Duration kConnectionsClose = absl::Milliseconds(500);
 
 // gRPC answers CANCELLED to calls that come after it began to shut down, until
 // their client has heard of that. So it begins only when no call has come for

@@ -1,6 +1,8 @@
-// A server that has to go while many callers keep it busy.
+// A server that has to go, while many callers keep it busy and while one only
+// watches.
 
 #include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -11,6 +13,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/load/load.h"
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
@@ -95,6 +99,36 @@ TEST(DrainUnderLoad, AnswersWhateverWasAdmitted) {
   Print(absl::StrFormat("%d callers, %s; gone after %s", kCallers,
                         outcomes.Text(),
                         absl::FormatDuration(absl::Now() - start)));
+}
+
+TEST(Drain, TakesItsDelayWhereOnlyAWatchIsOpen) {
+  const int delay_seconds = Size(2, 0);
+  const absl::Duration delay = absl::Seconds(delay_seconds);
+  ServerProcess server({"--listen=127.0.0.1:0",
+                        absl::StrFormat("--drain-delay=%ds", delay_seconds)});
+  const auto stub =
+      grpc::health::v1::Health::NewStub(Connect(server.addresses().front()));
+  grpc::ClientContext context;
+  const auto watch = stub->Watch(&context, {});
+  grpc::health::v1::HealthCheckResponse response;
+  ASSERT_TRUE(watch->Read(&response));
+  const absl::Time start = absl::Now();
+  server.Signal(SIGTERM);
+  while (watch->Read(&response)) {
+  }
+  EXPECT_THAT(watch->Finish(),
+              FailsWith(grpc::StatusCode::UNAVAILABLE,
+                        "server: draining, expected another server"));
+  EXPECT_EQ(server.Wait(), 0);
+  const absl::Duration taken = absl::Now() - start;
+  EXPECT_GE(taken, delay);
+  Print(absl::StrFormat("gone after %s, %s of it the delay",
+                        absl::FormatDuration(taken),
+                        absl::FormatDuration(delay)));
+  // A time says nothing in a brief run, nor under sanitizers.
+  if (Size(1, 0) == 1 && MemoryIsMeasurable()) {
+    EXPECT_LE(taken, delay + absl::Seconds(1));
+  }
 }
 
 }  // namespace
