@@ -16,6 +16,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "groupnorm/client.h"
+#include "server/memory_bound.h"
+#include "server/options.h"
 #include "tests/load/load.h"
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
@@ -115,6 +117,10 @@ TEST_F(OverloadTest, RefusesWithAPushbackAndServesOn) {
       "refused, %.1f MiB resident at the peak",
       median, kAlternations, refused, Mebibytes(server.PeakResidentBytes())));
   EXPECT_GE(refused, Size(1000, 1));
+  if (MemoryIsMeasurable()) {
+    const ServerOptions options = WithDefaults({.max_queued_calls = kAdmitted});
+    EXPECT_LE(server.PeakResidentBytes(), MemoryBoundOf(options).total());
+  }
   // A speed says nothing in a brief run, nor under sanitizers.
   if (Size(1, 0) == 1 && MemoryIsMeasurable()) {
     EXPECT_GE(median, kLeastOfPeak);
