@@ -86,6 +86,12 @@ std::string ListenAddress::WithPort(int port) const {
   return path_.empty() ? absl::StrCat(host_, ":", port) : text_;
 }
 
+const char* ListenAddress::QuestionIfNotBound() const {
+  return path_.empty()
+             ? "is it in use, or not an address of this machine?"
+             : "does its directory exist, and may this process write there?";
+}
+
 absl::Status ListenAddress::RemoveStaleSocket() const {
   struct stat status = {};
   if (path_.empty() || ::lstat(path_.c_str(), &status) != 0) {

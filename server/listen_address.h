@@ -25,6 +25,9 @@ class ListenAddress {
   /// With the port that was really bound.
   std::string WithPort(int port) const;
 
+  /// What to ask where the address could not be bound, for the end of a line.
+  const char* QuestionIfNotBound() const;
+
   /// Removes the socket file that a server left behind when it died. Does
   /// nothing for other addresses. UNAVAILABLE where a process may still use
   /// it (gRPC would take the path away from that process without a word), or

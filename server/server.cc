@@ -15,6 +15,7 @@
 #include "server/admission.h"
 #include "server/allowance.h"
 #include "server/call.h"
+#include "server/descriptors.h"
 #include "server/health_call.h"
 #include "server/health_service.h"
 #include "server/info_call.h"
@@ -238,9 +239,8 @@ absl::Status Server::Impl::Listen() {
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (ports[i] == 0) {
       return absl::UnavailableError(
-          absl::StrCat("--listen: ", wanted[i].text(),
-                       " cannot be bound; is it in use, or not an address of "
-                       "this machine?"));
+          absl::StrCat("--listen: ", wanted[i].text(), " cannot be bound; ",
+                       wanted[i].QuestionIfNotBound()));
     }
     addresses.push_back(wanted[i].WithPort(ports[i]));
   }
@@ -299,6 +299,10 @@ void Server::Impl::StopServing(absl::Time deadline) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
+  if (absl::Status status = CheckDescriptors(options.listen.size());
+      !status.ok()) {
+    return status;
+  }
   auto impl = std::make_unique<Impl>(WithDefaults(std::move(options)));
   if (absl::Status status = impl->Listen(); !status.ok()) {
     // gRPC wants even queues that were never served to be drained.

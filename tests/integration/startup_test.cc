@@ -94,6 +94,10 @@ INSTANTIATE_TEST_SUITE_P(
                  "--listen: '0.0.0.0:0' can be reached from other machines, "
                  "expected a loopback address or unix:path; --insecure allows "
                  "it without encryption"},
+        BadStart{"SocketPathTooLong",
+                 {"--listen=unix:/" + std::string(107, 'a')},
+                 "--listen: 'unix:/" + std::string(107, 'a') +
+                     "', expected unix: and a path of 1 to 107 bytes"},
         BadStart{"UnknownFlag",
                  {"--port=1"},
                  "The following argument was not expected: --port=1"}),
@@ -129,6 +133,55 @@ TEST(Startup, NamesTheSecondAddressWhereThatOneFails) {
   EXPECT_EQ(second.Wait(), 1);
   EXPECT_THAT(second.errors(),
               HasSubstr("--listen: " + address + " cannot be bound"));
+}
+
+TEST(Startup, FailsOnAUnixSocketInAMissingDirectory) {
+  const std::string address = "unix:" + UniquePath("") + "/server.sock";
+  ServerProcess server({"--listen=" + address, "--log-level=off"});
+  EXPECT_EQ(server.Wait(), 1);
+  EXPECT_EQ(server.errors(),
+            "groupnorm-server: --listen: " + address +
+                " cannot be bound; does its directory exist, and may this "
+                "process write there?\n");
+}
+
+// Nobody may create a file there, not even root.
+TEST(Startup, FailsOnAUnixSocketInADirectoryThatIsNotWritable) {
+  ServerProcess server({"--listen=unix:/proc/server.sock", "--log-level=off"});
+  EXPECT_EQ(server.Wait(), 1);
+  EXPECT_EQ(server.errors(),
+            "groupnorm-server: --listen: unix:/proc/server.sock cannot be "
+            "bound; does its directory exist, and may this process write "
+            "there?\n");
+}
+
+// An address of RFC 5737, which no machine has.
+TEST(Startup, FailsOnAnAddressOfAnotherMachine) {
+  ServerProcess server(
+      {"--listen=192.0.2.1:50051", "--insecure", "--log-level=off"});
+  EXPECT_EQ(server.Wait(), 1);
+  EXPECT_EQ(server.errors(),
+            "groupnorm-server: --listen: 192.0.2.1:50051 cannot be bound; is "
+            "it in use, or not an address of this machine?\n");
+}
+
+TEST(Startup, FailsWithTooFewDescriptorsAndNamesTheLimit) {
+  for (const int limit : {6, 8, 12, 20}) {
+    ServerProcess server({"--listen=127.0.0.1:0"}, {}, limit);
+    EXPECT_EQ(server.Wait(), 1) << limit;
+    EXPECT_EQ(server.ready_line(), "") << limit;
+    EXPECT_THAT(server.errors(),
+                MatchesRegex("groupnorm-server: server: 18 more file "
+                             "descriptors are needed, [0-9]+ could be opened "
+                             "\\(Too many open files\\); raise the limit on "
+                             "open files \\(ulimit -n\\), now " +
+                             std::to_string(limit) + "\n"));
+  }
+}
+
+TEST(Startup, ServesWithFewDescriptors) {
+  ServerProcess server({"--listen=127.0.0.1:0"}, {}, 64);
+  ExpectToServe(server.addresses().front());
 }
 
 TEST(Startup, PrintsHelpAndVersion) {

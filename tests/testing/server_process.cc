@@ -79,9 +79,15 @@ std::string UniquePath(const std::string& suffix) {
 }
 
 ServerProcess::ServerProcess(const std::vector<std::string>& flags,
-                             const std::vector<std::string>& environment)
+                             const std::vector<std::string>& environment,
+                             std::optional<int> max_descriptors)
     : errors_path_(UniquePath(".stderr")) {
-  std::vector<std::string> arguments = {GROUPNORM_SERVER_PROGRAM};
+  std::vector<std::string> arguments;
+  if (max_descriptors.has_value()) {
+    arguments = {"/bin/sh", "-c", "ulimit -n \"$0\"; exec \"$@\"",
+                 absl::StrCat(*max_descriptors)};
+  }
+  arguments.emplace_back(GROUPNORM_SERVER_PROGRAM);
   arguments.insert(arguments.end(), flags.begin(), flags.end());
   std::vector<std::string> variables = CleanEnvironment();
   variables.insert(variables.end(), environment.begin(), environment.end());
@@ -94,8 +100,9 @@ ServerProcess::ServerProcess(const std::vector<std::string>& flags,
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO,
                                    errors_path_.c_str(),
                                    O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const std::string program = arguments.front();
   EXPECT_EQ(
-      ::posix_spawn(&pid_, GROUPNORM_SERVER_PROGRAM, &actions, nullptr,
+      ::posix_spawn(&pid_, program.c_str(), &actions, nullptr,
                     Pointers(arguments).data(), Pointers(variables).data()),
       0);
   posix_spawn_file_actions_destroy(&actions);

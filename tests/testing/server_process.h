@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,11 @@ namespace groupnorm {
 class ServerProcess {
  public:
   /// Starts it and waits for its ready line, or for its end. Environment
-  /// variables are `NAME=value`.
+  /// variables are `NAME=value`. `max_descriptors` is its limit on open files,
+  /// this process's own where there is none.
   explicit ServerProcess(const std::vector<std::string>& flags,
-                         const std::vector<std::string>& environment = {});
+                         const std::vector<std::string>& environment = {},
+                         std::optional<int> max_descriptors = std::nullopt);
 
   /// Kills it where it still runs.
   ~ServerProcess();
