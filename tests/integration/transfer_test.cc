@@ -49,12 +49,11 @@ TEST(ReadTimeout, EndsACallWhoseBodyDoesNotCome) {
   }
 }
 
-TEST(ReadTimeout, EndsACallWhoseBodyStopsOnItsWay) {
+TEST(ReadTimeout, EndsTheCallThatHasTheSlotThenTheOneBehindIt) {
   TestServer server(WithReadTimeout(absl::Milliseconds(50)));
   RawCall waiting(server.channel(), "Forward");
   server.AwaitCallsInFlight(1);
-  // The slot is taken: most of this body stays with its sender until its own
-  // call is given up.
+  // Its time begins only when the first call has given the slot up.
   RawCall second(Connect(server.address()), "Forward");
   EXPECT_EQ(waiting.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(second.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
