@@ -76,6 +76,7 @@ TEST(Admission, LeavesHalfOfTheQueueToOtherConnections) {
     }
     TestServer server(options);
     std::vector<std::unique_ptr<RawCall>> flood;
+    flood.reserve(2);
     for (int i = 0; i < 2; ++i) {
       flood.push_back(std::make_unique<RawCall>(server.channel(), "Forward"));
     }

@@ -65,6 +65,9 @@ class ConnectionTest : public ::testing::TestWithParam<std::string> {
     return connection;
   }
 
+  const std::string& address() const { return address_; }
+
+ private:
   GroupNormService service_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::unique_ptr<grpc::Server> server_;
@@ -73,8 +76,8 @@ class ConnectionTest : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(ConnectionTest, TellsConnectionsApart) {
-  const auto one = Connect(address_);
-  const auto other = Connect(address_);
+  const auto one = Connect(address());
+  const auto other = Connect(address());
   const ConnectionId first = Call(one);
   EXPECT_EQ(Call(one), first);
   const ConnectionId second = Call(other);

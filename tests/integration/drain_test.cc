@@ -147,6 +147,7 @@ TEST(Drain, AnswersAdmittedCallsWhateverTheirState) {
   replying.AwaitReply();
   constexpr int kCalls = 6;
   std::vector<std::unique_ptr<RawCall>> calls;
+  calls.reserve(kCalls);
   for (int i = 0; i < kCalls; ++i) {
     calls.push_back(std::make_unique<RawCall>(server.channel(), "Forward"));
   }
@@ -159,6 +160,7 @@ TEST(Drain, AnswersAdmittedCallsWhateverTheirState) {
     refusal = server.GetServerInfo(&info);
   } while (refusal.ok());
   std::vector<std::thread> senders;
+  senders.reserve(kCalls);
   for (const auto& call : calls) {
     senders.emplace_back([&call, &request] {
       EXPECT_TRUE(call->Send(request));
@@ -177,6 +179,7 @@ TEST(Drain, UnderLoadAnswersWhatWasAdmittedAndRefusesTheRest) {
   const std::string request = SmallForwardRequest().SerializeAsString();
   std::atomic<int> answered = 0;
   std::vector<std::thread> callers;
+  callers.reserve(kCallers);
   for (int i = 0; i < kCallers; ++i) {
     callers.emplace_back([&, channel = Connect(address)] {
       grpc::Status status;
