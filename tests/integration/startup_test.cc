@@ -9,6 +9,7 @@
 
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
+#include "tests/testing/sanitized.h"
 #include "tests/testing/server_process.h"
 #include "tests/testing/test_server.h"
 
@@ -166,7 +167,9 @@ TEST(Startup, FailsOnAnAddressOfAnotherMachine) {
 }
 
 TEST(Startup, FailsWithTooFewDescriptorsAndNamesTheLimit) {
-  for (const int limit : {6, 8, 12, 20}) {
+  // UBSan's check of types opens a pipe, before there could be a message.
+  const int lowest = kSanitized ? 8 : 6;
+  for (const int limit : {lowest, 12, 20}) {
     ServerProcess server({"--listen=127.0.0.1:0"}, {}, limit);
     EXPECT_EQ(server.Wait(), 1) << limit;
     EXPECT_EQ(server.ready_line(), "") << limit;

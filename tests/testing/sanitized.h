@@ -12,11 +12,13 @@
 namespace groupnorm {
 
 #ifdef GROUPNORM_SANITIZED
-inline constexpr bool kMemoryIsMeasurable =
-    false;  // Shadow memory would count.
+inline constexpr bool kSanitized = true;
 #else
-inline constexpr bool kMemoryIsMeasurable = true;
+inline constexpr bool kSanitized = false;
 #endif
+
+/// Shadow memory would count.
+inline constexpr bool kMemoryIsMeasurable = !kSanitized;
 
 }  // namespace groupnorm
 
