@@ -178,6 +178,7 @@ TEST(Drain, UnderLoadAnswersWhatWasAdmittedAndRefusesTheRest) {
   const std::string address = server.addresses().front();
   const std::string request = SmallForwardRequest().SerializeAsString();
   std::atomic<int> answered = 0;
+  std::atomic<int> refused = 0;
   std::vector<std::thread> callers;
   callers.reserve(kCallers);
   for (int i = 0; i < kCallers; ++i) {
@@ -190,9 +191,12 @@ TEST(Drain, UnderLoadAnswersWhatWasAdmittedAndRefusesTheRest) {
         if (status.ok()) ++answered;
       }
       EXPECT_THAT(status, FailsWith(grpc::StatusCode::UNAVAILABLE, _));
+      ++refused;
     });
   }
-  while (answered < 10 * kCallers) std::this_thread::yield();
+  while (answered < 10 * kCallers && refused < kCallers) {
+    std::this_thread::yield();
+  }
   server.Signal(SIGTERM);
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(server.Wait(), 0);
