@@ -1,6 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <cstdint>
 #include <memory>
@@ -48,7 +47,7 @@ TEST(FrozenServer, LosesItsCallsToTheOthers) {
   const ServerProcess frozen({absl::StrCat("--listen=", first)});
   ASSERT_EQ(Forward(*client), absl::OkStatus());
   const ServerProcess other({absl::StrCat("--listen=", second)});
-  frozen.Signal(SIGSTOP);
+  frozen.Freeze();
   // A call that waits for the frozen one leaves it when no ping comes back;
   // from then on all go to the other.
   const std::int64_t before = client->retries();
@@ -63,14 +62,14 @@ TEST(FrozenServer, IsNoticedWhileNothingComesAndForgivenWhenItRunsAgain) {
   const std::unique_ptr<Client> client =
       ClientOf(server.addresses()[0], {.max_attempts = 1});
   EXPECT_EQ(Forward(*client), absl::OkStatus());
-  server.Signal(SIGSTOP);
+  server.Freeze();
   // As long as the connection seems well, a call waits for its answer in vain.
   absl::Status status = absl::DeadlineExceededError("");
   while (absl::IsDeadlineExceeded(status)) {
     status = client->GetServerInfo(absl::Milliseconds(50)).status();
   }
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  server.Signal(SIGCONT);
+  server.Thaw();
   EXPECT_EQ(Forward(*ClientOf(server.addresses()[0])), absl::OkStatus());
   while (absl::IsUnavailable(status)) status = Forward(*client);
   EXPECT_EQ(status, absl::OkStatus());

@@ -38,8 +38,8 @@ class MortalServer {
       : address_(Start(absl::StrCat("127.0.0.", index + 2, ":0"))) {}
 
   const std::string& address() const { return address_; }
-  void Freeze() { process_->Signal(SIGSTOP); }
-  void Thaw() { process_->Signal(SIGCONT); }
+  void Freeze() { process_->Freeze(); }
+  void Thaw() { process_->Thaw(); }
   void Restart() { Start(address_); }
 
   void Kill() {

@@ -146,6 +146,14 @@ void ServerProcess::AwaitErrors(const std::string& text, int count) const {
 
 void ServerProcess::Signal(int signal) const { ::kill(pid_, signal); }
 
+void ServerProcess::Freeze() const {
+  Signal(SIGSTOP);
+  siginfo_t stopped = {};
+  EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED), 0);
+}
+
+void ServerProcess::Thaw() const { Signal(SIGCONT); }
+
 int ServerProcess::Wait() {
   output_ = ReadToEnd(output_fd_);
   int status = 0;

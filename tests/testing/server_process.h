@@ -41,6 +41,10 @@ class ServerProcess {
 
   void Signal(int signal) const;
 
+  /// Stops it as it is; returns once none of its threads runs any more.
+  void Freeze() const;
+  void Thaw() const;
+
   /// Waits for its end. The exit status; 256 + the signal that killed it.
   int Wait();
 
