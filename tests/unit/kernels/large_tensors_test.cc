@@ -5,38 +5,30 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <string>
-#include <tuple>
 #include <vector>
 
 #include "kernels/partition.h"
 #include "tests/unit/kernels/kernel_data.h"
 #include "tests/unit/kernels/kernel_run.h"
+#include "tests/unit/kernels/kernel_variant.h"
 #include "tests/unit/kernels/sanitized.h"
 #include "tests/unit/kernels/simd_targets.h"
 
 namespace groupnorm {
 namespace {
 
-using Parameters = std::tuple<SimdTargetOfKernels, DataType, Layout>;
-
-class LargeTensors : public ::testing::TestWithParam<Parameters> {
+class LargeTensors : public KernelVariant {
  protected:
   void SetUp() override {
-    const SimdTargetOfKernels& target = std::get<0>(GetParam());
-    if (!IsSupported(target)) GTEST_SKIP() << ReasonToSkip(target);
-    if (kSanitized && target.name != kSimdTargets[0].name) {
+    if (kSanitized && target().name != kSimdTargets[0].name) {
       GTEST_SKIP() << "under the sanitizer only " << kSimdTargets[0].name;
     }
-    forced_.emplace(target);
+    KernelVariant::SetUp();
   }
-
-  DataType dtype() const { return std::get<1>(GetParam()); }
 
   // One sample, whose size is no multiple of a cache line.
   GroupGeometry Sample(const Extents& extents) const {
-    return Geometry(std::get<2>(GetParam()), extents);
+    return Geometry(layout(), extents);
   }
 
   // How often it has to be repeated until as many tensors exceed the caches.
@@ -44,23 +36,9 @@ class LargeTensors : public ::testing::TestWithParam<Parameters> {
                        std::int64_t tensors) const {
     return kCacheBytes / tensors / TensorBytes(sample, dtype()) + 1;
   }
-
- private:
-  std::optional<ForcedSimdTarget> forced_;
 };
 
-std::string NameOf(const ::testing::TestParamInfo<Parameters>& info) {
-  return TestNameOf(std::get<0>(info.param)) +
-         std::string(DataTypeName(std::get<1>(info.param))) +
-         (std::get<2>(info.param) == Layout::kChannelsLast ? "ChannelsLast"
-                                                           : "ChannelsFirst");
-}
-
-INSTANTIATE_TEST_SUITE_P(All, LargeTensors,
-                         ::testing::Combine(::testing::ValuesIn(kSimdTargets),
-                                            ::testing::ValuesIn(kDataTypes),
-                                            ::testing::ValuesIn(kLayouts)),
-                         NameOf);
+INSTANTIATE_TEST_SUITE_P(All, LargeTensors, EveryVariant(), VariantName);
 
 template <typename T>
 std::vector<T> Repeated(const std::vector<T>& values, std::int64_t times) {

@@ -7,16 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <iostream>
-#include <optional>
 #include <random>
-#include <string>
-#include <tuple>
 #include <vector>
 
 #include "tests/unit/kernels/kernel_data.h"
 #include "tests/unit/kernels/kernel_run.h"
+#include "tests/unit/kernels/kernel_variant.h"
 #include "tests/unit/kernels/sanitized.h"
-#include "tests/unit/kernels/simd_targets.h"
 
 namespace groupnorm {
 namespace {
@@ -39,35 +36,9 @@ const std::vector<Extents>& SeveralExtents() {
   return *kExtents;
 }
 
-using Parameters = std::tuple<SimdTargetOfKernels, DataType, Layout>;
+class KernelBits : public KernelVariant {};
 
-class KernelBits : public ::testing::TestWithParam<Parameters> {
- protected:
-  void SetUp() override {
-    const SimdTargetOfKernels& target = std::get<0>(GetParam());
-    if (!IsSupported(target)) GTEST_SKIP() << ReasonToSkip(target);
-    forced_.emplace(target);
-  }
-
-  DataType dtype() const { return std::get<1>(GetParam()); }
-  Layout layout() const { return std::get<2>(GetParam()); }
-
- private:
-  std::optional<ForcedSimdTarget> forced_;
-};
-
-std::string NameOf(const ::testing::TestParamInfo<Parameters>& info) {
-  return TestNameOf(std::get<0>(info.param)) +
-         std::string(DataTypeName(std::get<1>(info.param))) +
-         (std::get<2>(info.param) == Layout::kChannelsLast ? "ChannelsLast"
-                                                           : "ChannelsFirst");
-}
-
-INSTANTIATE_TEST_SUITE_P(All, KernelBits,
-                         ::testing::Combine(::testing::ValuesIn(kSimdTargets),
-                                            ::testing::ValuesIn(kDataTypes),
-                                            ::testing::ValuesIn(kLayouts)),
-                         NameOf);
+INSTANTIATE_TEST_SUITE_P(All, KernelBits, EveryVariant(), VariantName);
 
 template <typename T>
 std::vector<T> Slice(const std::vector<T>& all, std::int64_t parts,
