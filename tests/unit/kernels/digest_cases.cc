@@ -64,9 +64,13 @@ std::string_view NameOf(DigestValues values) {
     case DigestValues::kNotFinite:
       return "notfinite";
     case DigestValues::kTwoClusters:
+      return "clusters";
+    case DigestValues::kWideRange:
+      return "widerange";
+    case DigestValues::kFarZeros:
       break;
   }
-  return "clusters";
+  return "farzeros";
 }
 
 std::string_view NameOf(DigestOption option) {
@@ -145,6 +149,11 @@ double Value(const DigestCase& c, std::int64_t i, ExactNumbers& numbers) {
                  : std::numeric_limits<double>::quiet_NaN();
     case DigestValues::kTwoClusters:
       return ChannelOf(c, i) % 2 == 0 ? normal : normal + 4;
+    case DigestValues::kWideRange:
+      // FLOAT16: from its subnormal numbers on.
+      return std::ldexp(normal, static_cast<int>(i % 38) - 25);
+    case DigestValues::kFarZeros:
+      return i % 256 == 77 ? std::ldexp(normal, -24) : 1e3 + normal;
   }
   return normal;
 }
@@ -275,8 +284,7 @@ std::vector<DigestCase> DigestCases() {
           cases.push_back({dtype, layout, extents, DigestValues::kBenign,
                            static_cast<DigestOption>(i)});
         }
-        for (int i = 1; i <= static_cast<int>(DigestValues::kTwoClusters);
-             ++i) {
+        for (int i = 1; i <= static_cast<int>(DigestValues::kFarZeros); ++i) {
           const auto values = static_cast<DigestValues>(i);
           if (!Holds(dtype, values)) continue;
           cases.push_back({dtype, layout, extents, values});

@@ -16,16 +16,18 @@
 namespace groupnorm {
 
 enum class DigestValues {
-  kBenign,      ///< Standard deviation 1.15, mean 0.
-  kMean1e3,     ///< The same about a mean.
-  kMean1e5,     ///< Likewise.
-  kHuge,        ///< Near 1e30.
-  kTiny,        ///< Near 1e-30.
-  kSubnormal,   ///< In the element type.
-  kOutlier,     ///< One value of 1e6.
-  kConstant,    ///< All values equal.
-  kNotFinite,   ///< One NaN or infinity in a group.
-  kTwoClusters  ///< About two means 4 deviations apart, channel by channel.
+  kBenign,       ///< Standard deviation 1.15, mean 0.
+  kMean1e3,      ///< The same about a mean.
+  kMean1e5,      ///< Likewise.
+  kHuge,         ///< Near 1e30.
+  kTiny,         ///< Near 1e-30.
+  kSubnormal,    ///< In the element type.
+  kOutlier,      ///< One value of 1e6.
+  kConstant,     ///< All values equal.
+  kNotFinite,    ///< One NaN or infinity in a group.
+  kTwoClusters,  ///< About two means 4 deviations apart, channel by channel.
+  kWideRange,    ///< Magnitudes 2^37 apart: float64 rounds sums and squares.
+  kFarZeros      ///< Mean 1e3, and a few tiny values: so do sums about it.
 };
 
 enum class DigestOption {
