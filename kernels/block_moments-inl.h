@@ -219,8 +219,7 @@ template <typename T>
 struct ColumnValues {
   using Element = T;
   static constexpr bool kHasGradients = false;
-  static constexpr bool kHasPairs =
-      std::is_same_v<T, Bfloat16> && HWY_TARGET != HWY_SCALAR;
+  static constexpr bool kHasPairs = kInPairs<T>;
 
   const T* x;
 
@@ -231,9 +230,9 @@ struct ColumnValues {
   }
 
   template <class First, class Second>
-  HWY_INLINE void AddPairs(std::int64_t i, First& even_first,
-                           Second& even_second, First& odd_first,
-                           Second& odd_second) const {
+  HWY_INLINE void AddPairs(std::int64_t i, std::int64_t /*column*/,
+                           First& even_first, Second& even_second,
+                           First& odd_first, Second& odd_second) const {
     hn::Vec<hn::Rebind<float, Doubles>> even, odd;
     LoadPairs(x + i, even, odd);
     AddValues(hn::PromoteTo(Doubles(), even), even_first, even_second);

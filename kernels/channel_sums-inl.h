@@ -103,11 +103,12 @@ template <typename T>
 struct ColumnProducts {
   using Element = T;
   static constexpr bool kHasGradients = true;
-  static constexpr bool kHasPairs = false;
+  static constexpr bool kHasPairs = kInPairs<T>;
 
   const T* x;
   const T* dy;
   const double* mean;
+  const double* mean_pairs;  ///< In the order of AddPairs, where it is used.
 
   template <class First, class Second>
   HWY_INLINE void Add(std::int64_t i, std::int64_t column, First& first,
@@ -115,6 +116,21 @@ struct ColumnProducts {
     const Doubles d;
     AddTerms(LoadAs(d, x + i), LoadAs(d, dy + i), hn::LoadU(d, mean + column),
              first, second);
+  }
+
+  template <class First, class Second>
+  HWY_INLINE void AddPairs(std::int64_t i, std::int64_t column,
+                           First& even_first, Second& even_second,
+                           First& odd_first, Second& odd_second) const {
+    const Doubles d;
+    hn::Vec<hn::Rebind<float, Doubles>> even, odd, even_dy, odd_dy;
+    LoadPairs(x + i, even, odd);
+    LoadPairs(dy + i, even_dy, odd_dy);
+    AddTerms(hn::PromoteTo(d, even), hn::PromoteTo(d, even_dy),
+             hn::LoadU(d, mean_pairs + column), even_first, even_second);
+    AddTerms(hn::PromoteTo(d, odd), hn::PromoteTo(d, odd_dy),
+             hn::LoadU(d, mean_pairs + column + kDoubles), odd_first,
+             odd_second);
   }
 
   template <class First, class Second>
@@ -221,7 +237,15 @@ HWY_NOINLINE void SumTileChannels(const T* x, const T* dy,
                                   const Columns& columns, const double* means,
                                   const ChannelSums& sums) {
   const Doubles d;
-  const ColumnProducts<T> terms = {x, dy, means};
+  double mean_pairs[kInPairs<T> ? kColumnCapacity : 1];
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (kInPairs<T>) {
+    for (std::int64_t c = 0; c < columns.folded_width(); c += 2 * kDoubles) {
+      CopyPairs(d, means + c, mean_pairs + c);
+    }
+  }
+#endif
+  const ColumnProducts<T> terms = {x, dy, means, mean_pairs};
   ColumnTotals totals;
   SumColumns<Totals::kCompensated, ValueLanes<T>, ValueLanes<T>>(terms, columns,
                                                                  totals);

@@ -149,16 +149,15 @@ HWY_INLINE void AddPlainly(DoubleVector value, double* sums) {
 /// stay in the first-level cache, are loaded and stored once for all of the
 /// rows. `terms.Add(i, column, first, second)` adds the elements from index i
 /// of the tensor on, and `terms.AddFirst(i, column, count, first, second)` the
-/// first `count` of them alone. Where kInPairs,
-/// `terms.AddPairs(i, first, second)`
-/// adds those of two vectors, the even columns to the first and the odd ones to
-/// the second of two sums, as long as there are so many.
-template <std::int64_t kRows, bool kFirst, bool kInPairs, class First,
+/// first `count` of them alone. Where kByPairs, `terms.AddPairs` adds those of
+/// two vectors, the even columns to the first and the odd ones to the second of
+/// two pairs of sums, as long as there are so many.
+template <std::int64_t kRows, bool kFirst, bool kByPairs, class First,
           class Second, class Terms>
 HWY_NOINLINE void AddRowsSideBySide(const Terms terms, std::int64_t i,
                                     std::int64_t width, std::int64_t stride,
                                     ColumnTotals& sums) {
-  constexpr std::int64_t kVectors = kInPairs ? 2 : 1;
+  constexpr std::int64_t kVectors = kByPairs ? 2 : 1;
   constexpr std::int64_t kStep = kVectors * kDoubles;
   const RowsAhead<typename Terms::Element, kStep, kRows> ahead(width, stride);
   const auto load_first = [&](std::int64_t c) HWY_ATTR {
@@ -180,12 +179,12 @@ HWY_NOINLINE void AddRowsSideBySide(const Terms terms, std::int64_t i,
     }
     First first = load_first(c);
     Second second = load_second(c);
-    if constexpr (kInPairs) {
+    if constexpr (kByPairs) {
       First odd_first = load_first(c + kDoubles);
       Second odd_second = load_second(c + kDoubles);
 #pragma GCC unroll 8
       for (std::int64_t row = 0; row < kRows; ++row) {
-        terms.AddPairs(i + row * stride + c, first, second, odd_first,
+        terms.AddPairs(i + row * stride + c, c, first, second, odd_first,
                        odd_second);
       }
       save(c + kDoubles, odd_first, odd_second);
@@ -200,6 +199,8 @@ HWY_NOINLINE void AddRowsSideBySide(const Terms terms, std::int64_t i,
   for (; c < width; c += kDoubles) {
     First first = load_first(c);
     Second second = load_second(c);
+    // Not worth the room that it takes unrolled.
+#pragma GCC unroll 1
     for (std::int64_t row = 0; row < kRows; ++row) {
       if (c + kDoubles <= width) {
         terms.Add(i + row * stride + c, c, first, second);
@@ -215,32 +216,10 @@ HWY_NOINLINE void AddRowsSideBySide(const Terms terms, std::int64_t i,
 /// (as PlainSums, with the same bound).
 enum class Totals { kCompensated, kPlain };
 
-/// Adds `rows` rows, at most kLaneSteps, to the totals.
-template <Totals kTotals, bool kInPairs, class First, class Second, class Terms>
-HWY_INLINE void AddRows(const Terms& terms, std::int64_t offset,
-                        std::int64_t rows, std::int64_t width,
-                        std::int64_t stride, ColumnTotals& sums,
-                        ColumnTotals& totals) {
-  // Streams of memory, of which the registers hold as many addresses.
-  constexpr std::int64_t kRows = Terms::kHasGradients ? 4 : 8;
-  std::int64_t row = 0;
-  if (rows >= kRows) {
-    AddRowsSideBySide<kRows, true, kInPairs, First, Second>(
-        terms, offset, width, stride, sums);
-    row = kRows;
-  } else {
-    AddRowsSideBySide<1, true, kInPairs, First, Second>(terms, offset, width,
-                                                        stride, sums);
-    row = 1;
-  }
-  for (; row + kRows <= rows; row += kRows) {
-    AddRowsSideBySide<kRows, false, kInPairs, First, Second>(
-        terms, offset + row * stride, width, stride, sums);
-  }
-  for (; row < rows; ++row) {
-    AddRowsSideBySide<1, false, kInPairs, First, Second>(
-        terms, offset + row * stride, width, stride, sums);
-  }
+/// Adds sums of at most kLaneSteps rows to the totals.
+template <Totals kTotals, class First, class Second>
+HWY_INLINE void AddToTotals(const ColumnTotals& sums, std::int64_t width,
+                            ColumnTotals& totals) {
   for (std::int64_t c = 0; c < width; c += kDoubles) {
     const First first(sums.first + c, sums.first_error + c);
     const Second second(sums.second + c, sums.second_error + c);
@@ -256,6 +235,33 @@ HWY_INLINE void AddRows(const Terms& terms, std::int64_t offset,
   }
 }
 
+/// Adds up `rows` rows, at most kLaneSteps.
+template <bool kByPairs, class First, class Second, class Terms>
+HWY_INLINE void AddRows(const Terms& terms, std::int64_t offset,
+                        std::int64_t rows, std::int64_t width,
+                        std::int64_t stride, ColumnTotals& sums) {
+  // Streams of memory, of which the registers hold as many addresses.
+  constexpr std::int64_t kRows = Terms::kHasGradients ? 4 : 8;
+  std::int64_t row = 0;
+  if (rows >= kRows) {
+    AddRowsSideBySide<kRows, true, kByPairs, First, Second>(
+        terms, offset, width, stride, sums);
+    row = kRows;
+  } else {
+    AddRowsSideBySide<1, true, kByPairs, First, Second>(terms, offset, width,
+                                                        stride, sums);
+    row = 1;
+  }
+  for (; row + kRows <= rows; row += kRows) {
+    AddRowsSideBySide<kRows, false, kByPairs, First, Second>(
+        terms, offset + row * stride, width, stride, sums);
+  }
+  for (; row < rows; ++row) {
+    AddRowsSideBySide<1, false, kByPairs, First, Second>(
+        terms, offset + row * stride, width, stride, sums);
+  }
+}
+
 /// Puts the sums of AddPairs in the order of their columns.
 HWY_INLINE void SortPairs(std::int64_t width, ColumnTotals& totals) {
 #if HWY_TARGET == HWY_SCALAR
@@ -264,7 +270,8 @@ HWY_INLINE void SortPairs(std::int64_t width, ColumnTotals& totals) {
 #else
   const Doubles d;
   for (std::int64_t c = 0; c + 2 * kDoubles <= width; c += 2 * kDoubles) {
-    for (double* sums : {totals.first + c, totals.second + c}) {
+    for (double* sums : {totals.first + c, totals.first_error + c,
+                         totals.second + c, totals.second_error + c}) {
       hn::StoreInterleaved2(hn::Load(d, sums), hn::Load(d, sums + kDoubles), d,
                             sums);
     }
@@ -276,7 +283,6 @@ HWY_INLINE void SortPairs(std::int64_t width, ColumnTotals& totals) {
 template <Totals kTotals, class First, class Second, class Terms>
 HWY_NOINLINE void SumColumns(const Terms& terms, const Columns& columns,
                              ColumnTotals& totals) {
-  constexpr bool kInPairs = Terms::kHasPairs && kTotals == Totals::kPlain;
   const std::int64_t width = columns.folded_width();
   const std::int64_t stride = columns.fold * columns.stride;
   const std::int64_t rows = columns.rows / columns.fold;
@@ -286,16 +292,17 @@ HWY_NOINLINE void SumColumns(const Terms& terms, const Columns& columns,
   }
   ColumnTotals sums;
   for (std::int64_t row = 0; row < rows; row += kLaneSteps) {
-    AddRows<kTotals, kInPairs, First, Second>(
+    AddRows<Terms::kHasPairs, First, Second>(
         terms, columns.offset + row * stride, std::min(kLaneSteps, rows - row),
-        width, stride, sums, totals);
+        width, stride, sums);
+    AddToTotals<kTotals, First, Second>(sums, width, totals);
   }
-  if constexpr (kInPairs) SortPairs(width, totals);
-  const std::int64_t rest = columns.rows % columns.fold;
-  if (rest > 0) {
-    AddRows<kTotals, false, First, Second>(
-        terms, columns.offset + rows * stride, 1, rest * columns.width, stride,
-        sums, totals);
+  if constexpr (Terms::kHasPairs) SortPairs(width, totals);
+  if (const std::int64_t rest = columns.rows % columns.fold * columns.width;
+      rest > 0) {
+    AddRowsSideBySide<1, true, false, First, Second>(
+        terms, columns.offset + rows * stride, rest, stride, sums);
+    AddToTotals<kTotals, First, Second>(sums, rest, totals);
   }
   for (std::int64_t half = columns.fold / 2; half > 0; half /= 2) {
     const std::int64_t n = half * columns.width;

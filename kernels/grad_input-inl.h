@@ -15,6 +15,7 @@
 #include "kernels/blocks.h"
 #include "kernels/column_sums-inl.h"
 #include "kernels/element_loops-inl.h"
+#include "kernels/grad_input_channels-inl.h"
 #include "kernels/grad_input_formulas-inl.h"
 #include "kernels/grad_input_runs-inl.h"
 #include "kernels/vectors-inl.h"
@@ -59,10 +60,11 @@ class OneVector {
 /// Rows that GradInputOfRows takes.
 inline constexpr std::int64_t kGradInputRows = 4;
 
-/// grad_input of kGradInputRows rows of at least one vector of columns, side by
-/// side, so that the coefficients are loaded once for all. Where `kStream`,
-/// every vector of `dx` is aligned, and the last one whole. Returns whether all
-/// results are finite.
+/// grad_input of kGradInputRows rows of at least a step of columns, side by
+/// side, so that the coefficients are loaded once for all. They are in the
+/// order of LoadPairs where elements are loaded so. Where `kStream`, every
+/// vector of `dx` is aligned, and the last one whole. Returns whether all
+/// results are finite; the others are unspecified.
 template <bool kStream, typename Float, typename T>
 HWY_NOINLINE bool GradInputOfRows(const RowOfGroups<Float>& row,
                                   const T* HWY_RESTRICT x,
@@ -70,27 +72,41 @@ HWY_NOINLINE bool GradInputOfRows(const RowOfGroups<Float>& row,
                                   std::int64_t width, std::int64_t stride) {
   using D = hn::ScalableTag<Float>;
   const D d;
-  constexpr auto kVector = static_cast<std::int64_t>(hn::MaxLanes(D()));
-  const RowsAhead<T, kVector, kGradInputRows> ahead(width, stride);
+  constexpr std::int64_t kStep = kStepElements<Float, T>;
+  const RowsAhead<T, kStep, kGradInputRows> ahead(width, stride);
   const auto zero = hn::Zero(d);
   // As in MapElements.
   auto product = zero;
-  for (std::int64_t next = 0; next < width; next += kVector) {
-    const std::int64_t c = std::min(next, width - kVector);
-    const OneVector<Float> coefficients(row, c);
+  for (std::int64_t next = 0; next < width; next += kStep) {
+    const std::int64_t c = std::min(next, width - kStep);
     ahead.Fetch(x, c);
     ahead.Fetch(dy, c);
     auto sum = zero;
+    const OneVector<Float> coefficients(row, kInPairs<T> ? next : c);
+    if constexpr (kInPairs<T>) {
+      const OneVector<Float> odd_coefficients(row, next + kSingles);
 #pragma GCC unroll 4
-    for (std::int64_t r = 0; r < kGradInputRows; ++r) {
-      const std::int64_t i = r * stride + c;
-      const auto v =
-          FullFormula::Of(d, coefficients, 0, x + i, dy + i, LoadWhole());
-      sum = hn::Add(sum, v);
-      if constexpr (kStream) {
-        StreamAs(d, v, dx + i);
-      } else {
-        StoreAs(d, v, dx + i);
+      for (std::int64_t r = 0; r < kGradInputRows; ++r) {
+        const std::int64_t i = r * stride + c;
+        const auto even = FullFormula::Of(d, coefficients, 0, x + i, dy + i,
+                                          LoadHalf<false>());
+        const auto odd = FullFormula::Of(d, odd_coefficients, 0, x + i, dy + i,
+                                         LoadHalf<true>());
+        sum = hn::Add(sum, hn::Add(even, odd));
+        StorePairs<kStream>(RoundPairs(even, odd), dx + i);
+      }
+    } else {
+#pragma GCC unroll 4
+      for (std::int64_t r = 0; r < kGradInputRows; ++r) {
+        const std::int64_t i = r * stride + c;
+        const auto v =
+            FullFormula::Of(d, coefficients, 0, x + i, dy + i, LoadWhole());
+        sum = hn::Add(sum, v);
+        if constexpr (kStream) {
+          StreamAs(d, v, dx + i);
+        } else {
+          StoreAs(d, v, dx + i);
+        }
       }
     }
     product = MulAdd(d, sum, zero, product);
@@ -119,6 +135,16 @@ HWY_NOINLINE void GradInputOfColumns(const GradInputTensors<T>& tensors,
       c = next;
     }
     coefficients.FoldColumns(columns);
+    const std::int64_t width = columns.folded_width();
+    [[maybe_unused]] RowOfGroups<Float> pairs;
+#if HWY_TARGET != HWY_SCALAR
+    if constexpr (kInPairs<T>) {
+      for (std::int64_t c = 0; c < width; c += kPairs) {
+        pairs.SetPairs(c, coefficients,
+                       std::max<std::int64_t>(0, std::min(c, width - kPairs)));
+      }
+    }
+#endif
     const auto row = [&](std::int64_t i, std::int64_t count) HWY_ATTR {
       const T* x = tensors.x + i;
       const T* dy = tensors.dy + i;
@@ -137,7 +163,6 @@ HWY_NOINLINE void GradInputOfColumns(const GradInputTensors<T>& tensors,
         }
       });
     };
-    const std::int64_t width = columns.folded_width();
     const std::int64_t stride = columns.fold * columns.stride;
     std::int64_t i = columns.offset;
     std::int64_t rows = columns.rows / columns.fold;
@@ -145,15 +170,14 @@ HWY_NOINLINE void GradInputOfColumns(const GradInputTensors<T>& tensors,
         ElementsToLine(tensors.dx + i) == 0 &&
         width * static_cast<std::int64_t>(sizeof(T)) % kCacheLine == 0 &&
         stride * static_cast<std::int64_t>(sizeof(T)) % kCacheLine == 0;
-    const bool side_by_side =
-        !tensors.frozen && (!tensors.stream || whole_lines) &&
-        width >=
-            static_cast<std::int64_t>(hn::MaxLanes(hn::ScalableTag<Float>()));
+    const bool side_by_side = !tensors.frozen &&
+                              (!tensors.stream || whole_lines) &&
+                              width >= kStepElements<Float, T>;
     for (; side_by_side && rows >= kGradInputRows; rows -= kGradInputRows) {
       const auto compute = tensors.stream ? GradInputOfRows<true, Float, T>
                                           : GradInputOfRows<false, Float, T>;
-      if (!compute(coefficients, tensors.x + i, tensors.dy + i, tensors.dx + i,
-                   width, stride)) {
+      if (!compute(kInPairs<T> ? pairs : coefficients, tensors.x + i,
+                   tensors.dy + i, tensors.dx + i, width, stride)) {
         // Row by row, which looks at the elements.
         for (std::int64_t r = 0; r < kGradInputRows; ++r) {
           row(i + r * stride, width);

@@ -23,11 +23,6 @@ HWY_BEFORE_NAMESPACE();
 namespace groupnorm {
 namespace HWY_NAMESPACE {
 
-/// Whether elements are loaded and stored as those of LoadPairs.
-template <typename T>
-inline constexpr bool kInPairs =
-    std::is_same_v<T, Bfloat16>&& HWY_TARGET != HWY_SCALAR;
-
 /// Elements that are written at once.
 template <typename Float, typename T>
 inline constexpr std::int64_t kStepElements =
@@ -93,7 +88,6 @@ class GroupVectors {
   Vector rstd_;
 };
 
-#if HWY_TARGET != HWY_SCALAR
 /// The even, or the odd ones of kPairs elements.
 template <bool kOdd>
 struct LoadHalf {
@@ -103,7 +97,6 @@ struct LoadHalf {
     return kOdd ? odd : even;
   }
 };
-#endif
 
 /// What computes a run step by step.
 template <class Formula, bool kStream, typename Float, typename T>
@@ -228,12 +221,7 @@ class ChannelsMap {
           hn::Or(hn::ShiftRight<16>(ToUpperBfloat16(d, even)),
                  hn::And(ToUpperBfloat16(d, odd), hn::Set(u, 0xFFFF0000U)));
     }
-    auto* out = reinterpret_cast<std::uint32_t*>(dx_ + i);
-    if constexpr (kStream) {
-      hn::Stream(rounded, u, out);
-    } else {
-      hn::StoreU(rounded, u, out);
-    }
+    StorePairs<kStream>(rounded, dx_ + i);
     return hn::Add(even, odd);
   }
 #endif

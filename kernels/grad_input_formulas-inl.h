@@ -215,6 +215,18 @@ class RowOfGroups {
     if constexpr (std::is_same_v<Float, double>) Fold(columns, rstd_);
   }
 
+#if HWY_TARGET != HWY_SCALAR
+  /// Sets as many columns as two vectors have lanes, from `to` on, to those of
+  /// `other` from `from` on, in the order of LoadPairs.
+  HWY_INLINE void SetPairs(std::int64_t to, const RowOfGroups& other,
+                           std::int64_t from) {
+    CopyPairs(Lanes(), other.scale_ + from, scale_ + to);
+    CopyPairs(Lanes(), other.mean_ + from, mean_ + to);
+    CopyPairs(Lanes(), other.deviation_ + from, deviation_ + to);
+    CopyPairs(Lanes(), other.constant_ + from, constant_ + to);
+  }
+#endif
+
   template <class D>
   HWY_INLINE hn::Vec<D> Scale(D d, std::int64_t i) const {
     return hn::LoadU(d, scale_ + i);

@@ -71,10 +71,10 @@ struct SingleAffine {
   /// even ones, then the odd ones.
   HWY_INLINE void SetPairs(std::int64_t to, const SingleAffine& other,
                            std::int64_t from) {
-    StorePairs(other.scale_hi + from, scale_hi + to);
-    StorePairs(other.scale_lo + from, scale_lo + to);
-    StorePairs(other.shift_hi + from, shift_hi + to);
-    StorePairs(other.shift_lo + from, shift_lo + to);
+    CopyPairs(Singles(), other.scale_hi + from, scale_hi + to);
+    CopyPairs(Singles(), other.scale_lo + from, scale_lo + to);
+    CopyPairs(Singles(), other.shift_hi + from, shift_hi + to);
+    CopyPairs(Singles(), other.shift_lo + from, shift_lo + to);
   }
 #endif
 
@@ -137,16 +137,6 @@ struct SingleAffine {
   }
 
  private:
-#if HWY_TARGET != HWY_SCALAR
-  static HWY_INLINE void StorePairs(const float* from, float* to) {
-    const Singles d;
-    const auto lower = hn::LoadU(d, from);
-    const auto upper = hn::LoadU(d, from + kSingles);
-    hn::StoreU(hn::ConcatEven(d, upper, lower), d, to);
-    hn::StoreU(hn::ConcatOdd(d, upper, lower), d, to + kSingles);
-  }
-#endif
-
   static HWY_INLINE void StoreSplit(DoubleVector v, float* hi, float* lo) {
     const Doubles d;
     const hn::Rebind<float, Doubles> singles;
@@ -360,7 +350,6 @@ template <bool kStream>
 HWY_NOINLINE std::int64_t NormalizeRowsInPairs(
     const Bfloat16* HWY_RESTRICT x, Bfloat16* HWY_RESTRICT y, std::int64_t rows,
     std::int64_t width, std::int64_t stride, const SingleAffine& affine) {
-  const hn::RebindToUnsigned<Singles> u;
   SingleAffine pairs;
   for (std::int64_t c = 0; c < width; c += kPairs) {
     pairs.SetPairs(c, affine, std::min(c, width - kPairs));
@@ -378,13 +367,7 @@ HWY_NOINLINE std::int64_t NormalizeRowsInPairs(
         const std::int64_t i = r * stride + c;
         SingleVector even, odd;
         LoadPairs(x + i, even, odd);
-        const auto rounded = RoundPairs(even_map(even), odd_map(odd));
-        auto* out = reinterpret_cast<std::uint32_t*>(y + i);
-        if constexpr (kStream) {
-          hn::Stream(rounded, u, out);
-        } else {
-          hn::StoreU(rounded, u, out);
-        }
+        StorePairs<kStream>(RoundPairs(even_map(even), odd_map(odd)), y + i);
       }
     }
     x += kOutputRows * stride;

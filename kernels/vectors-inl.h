@@ -146,6 +146,11 @@ HWY_INLINE hn::Vec<U> ToUpperBfloat16(D d, hn::Vec<D> v) {
 /// Elements that LoadPairs takes.
 inline constexpr std::int64_t kPairs = 2 * kSingles;
 
+/// Whether elements are loaded and stored as those of LoadPairs.
+template <typename T>
+inline constexpr bool kInPairs =
+    std::is_same_v<T, Bfloat16>&& HWY_TARGET != HWY_SCALAR;
+
 /// The even and the odd ones of as many elements at `p` as two vectors have
 /// lanes: a bfloat16 is the upper half of a float32. Not for the scalar target,
 /// whose loads need aligned words.
@@ -157,6 +162,19 @@ HWY_INLINE void LoadPairs(const Bfloat16* p, V& even, V& odd) {
   even = hn::BitCast(d, hn::ShiftLeft<16>(bits));
   odd = hn::BitCast(d, hn::And(bits, hn::Set(u, 0xFFFF0000U)));
 }
+
+#if HWY_TARGET != HWY_SCALAR
+/// Copies as many values as two vectors have lanes in the order of LoadPairs:
+/// the even ones, then the odd ones.
+template <class D, typename T>
+HWY_INLINE void CopyPairs(D d, const T* from, T* to) {
+  constexpr auto kVector = static_cast<std::int64_t>(hn::MaxLanes(D()));
+  const auto lower = hn::LoadU(d, from);
+  const auto upper = hn::LoadU(d, from + kVector);
+  hn::StoreU(hn::ConcatEven(d, upper, lower), d, to);
+  hn::StoreU(hn::ConcatOdd(d, upper, lower), d, to + kVector);
+}
+#endif
 
 /// Rounds finite numbers to bfloat16, to nearest even, in the order of
 /// LoadPairs.
@@ -170,6 +188,20 @@ HWY_INLINE hn::Vec<hn::RebindToUnsigned<Singles>> RoundPairs(SingleVector even,
   };
   return hn::Or(hn::ShiftRight<16>(round(even)),
                 hn::And(round(odd), hn::Set(u, 0xFFFF0000U)));
+}
+
+/// Stores what RoundPairs returns: past the caches if `kStream`, to an aligned
+/// place.
+template <bool kStream>
+HWY_INLINE void StorePairs(hn::Vec<hn::RebindToUnsigned<Singles>> rounded,
+                           Bfloat16* p) {
+  const hn::RebindToUnsigned<Singles> u;
+  auto* words = reinterpret_cast<std::uint32_t*>(p);
+  if constexpr (kStream) {
+    hn::Stream(rounded, u, words);
+  } else {
+    hn::StoreU(rounded, u, words);
+  }
 }
 
 /// Rounds each value once, to nearest even, to T.
