@@ -5,6 +5,7 @@
 #include <grpcpp/support/slice.h>
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -13,16 +14,19 @@
 namespace groupnorm {
 
 /// The bytes of one encoded message as gRPC received them: in slices of any
-/// length, whose borders may fall anywhere. Holds references, copies nothing.
-/// Immutable, so safe to read from several threads.
+/// length, whose borders may fall anywhere. Holds references, copies nothing;
+/// copies of it share them. Immutable, so safe to read from several threads,
+/// and to let go of on any.
 class MessageSlices {
  public:
   MessageSlices() = default;
   explicit MessageSlices(const grpc::ByteBuffer& message);
   explicit MessageSlices(std::vector<grpc::Slice> slices);
 
-  std::size_t size() const { return size_; }
-  std::size_t num_slices() const { return slices_.size(); }
+  std::size_t size() const { return held_ == nullptr ? 0 : held_->size; }
+  std::size_t num_slices() const {
+    return held_ == nullptr ? 0 : held_->slices.size();
+  }
 
   /// Precondition: index < num_slices().
   std::span<const std::byte> slice(std::size_t index) const;
@@ -32,9 +36,22 @@ class MessageSlices {
   void Copy(PayloadRange range, std::byte* destination) const;
 
  private:
-  std::vector<grpc::Slice> slices_;
-  std::vector<std::size_t> ends_;  // Offset after each slice.
-  std::size_t size_ = 0;
+  // The last reference to received bytes has to be a ByteBuffer's, so it stands
+  // first and is destroyed last. Where gRPC is short of memory, the end of that
+  // reference wakes what waits for some; gRPC 1.51 prepares for that in
+  // grpc_byte_buffer_destroy(), and in grpc_slice_unref() crashes outside of
+  // its own functions.
+  struct Held {
+    grpc::ByteBuffer message;
+    std::vector<grpc::Slice> slices;
+    std::vector<std::size_t> ends;  // Offset after each slice.
+    std::size_t size = 0;
+  };
+
+  MessageSlices(const grpc::ByteBuffer& message,
+                std::vector<grpc::Slice> slices);
+
+  std::shared_ptr<const Held> held_;
 };
 
 }  // namespace groupnorm

@@ -97,18 +97,5 @@ TEST_F(MemoryTest, OfParkedCallersIsBounded) {
   ExpectPeakWithin(MemoryBoundOf(Settings()).total());
 }
 
-TEST_F(MemoryTest, OfAMessageFarBeyondTheLimitIsBounded) {
-  const grpc::Slice block(std::string(std::size_t{6} * kMebibyte, 'x'));
-  const std::vector<grpc::Slice> blocks(100, block);
-  RawCall huge(NewConnection(), "Forward");
-  huge.Send(grpc::ByteBuffer(blocks.data(), blocks.size()));
-  EXPECT_THAT(huge.Finish(),
-              FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED, ::testing::_));
-  ExpectPeakWithin(MemoryBoundOf(Settings()).transport + 32 * kMebibyte);
-  v1::ForwardResponse response;
-  EXPECT_THAT(CallForward(NewConnection(), SmallForwardRequest(), &response),
-              Succeeds());
-}
-
 }  // namespace
 }  // namespace groupnorm

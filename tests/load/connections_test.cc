@@ -13,6 +13,7 @@
 #include "tests/load/http2_peer.h"
 #include "tests/load/load.h"
 #include "tests/testing/messages.h"
+#include "tests/testing/sanitized.h"
 
 namespace groupnorm::load {
 namespace {
@@ -51,7 +52,7 @@ class ConnectionsTest : public ::testing::Test {
         "%d connections, resident memory grew by %.1f MiB, %.1f KiB each",
         peers, Mebibytes(grown),
         static_cast<double>(grown) / 1024 / static_cast<double>(peers)));
-    if (MemoryIsMeasurable()) {
+    if (kMemoryIsMeasurable) {
       EXPECT_LE(grown,
                 kSlackBytes + static_cast<std::int64_t>(peers) * bytes_each);
     }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_format.h"
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
 #include "tests/testing/test_server.h"
@@ -19,12 +20,13 @@ int Size(int full, int brief) {
   return size != nullptr && std::string_view(size) == "full" ? full : brief;
 }
 
-bool MemoryIsMeasurable() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return false;
-#else
-  return true;
-#endif
+std::vector<std::string> FlagsOf(const ServerOptions& options) {
+  return {"--listen=127.0.0.1:0",
+          absl::StrFormat("--workers=%d", options.workers),
+          absl::StrFormat("--max-message-bytes=%d", options.max_message_bytes),
+          absl::StrFormat("--max-queued-calls=%d", options.max_queued_calls),
+          absl::StrFormat("--max-queued-bytes=%d", options.max_queued_bytes),
+          absl::StrFormat("--max-reading-calls=%d", options.max_reading_calls)};
 }
 
 void RaiseDescriptorLimit() {

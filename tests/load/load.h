@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "groupnorm/v1/groupnorm.pb.h"
+#include "server/options.h"
 #include "tests/testing/server_process.h"
 
 /// What the load programs share. Each prints its figures, and runs in one of
@@ -23,8 +24,9 @@ namespace groupnorm::load {
 /// The number for the size that runs.
 int Size(int full, int brief);
 
-/// False under sanitizers, whose shadow memory would count.
-bool MemoryIsMeasurable();
+/// The flags of a server on a free port with the workers and the bounds of
+/// `options`, which has no defaults left to choose.
+std::vector<std::string> FlagsOf(const ServerOptions& options);
 
 /// Lets this process and those that it starts have as many files open as the
 /// machine allows.

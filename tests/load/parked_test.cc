@@ -16,14 +16,13 @@
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
 #include "tests/testing/raw_call.h"
+#include "tests/testing/sanitized.h"
 #include "tests/testing/test_server.h"
 
 namespace groupnorm::load {
 namespace {
 
 constexpr std::int64_t kMebibyte = 1 << 20;
-
-std::string Bytes(std::int64_t bytes) { return absl::StrFormat("%d", bytes); }
 
 TEST(ParkedCallers, WaitWithTheirBodiesOutside) {
   ServerOptions options;
@@ -33,12 +32,7 @@ TEST(ParkedCallers, WaitWithTheirBodiesOutside) {
   options.max_queued_calls = 64;
   options.max_reading_calls = 2;
   const int callers = Size(40, 12);
-  const ServerProcess server(
-      {"--listen=127.0.0.1:0", absl::StrFormat("--workers=%d", options.workers),
-       "--max-message-bytes=" + Bytes(options.max_message_bytes),
-       "--max-queued-bytes=" + Bytes(options.max_queued_bytes),
-       absl::StrFormat("--max-queued-calls=%d", options.max_queued_calls),
-       absl::StrFormat("--max-reading-calls=%d", options.max_reading_calls)});
+  const ServerProcess server(FlagsOf(options));
   const std::string address = server.addresses().front();
   // These take the slots, and let go of them when they are told to.
   std::vector<std::unique_ptr<RawCall>> slow(
@@ -68,7 +62,7 @@ TEST(ParkedCallers, WaitWithTheirBodiesOutside) {
       "%d callers with 8 MiB bodies: %.1f MiB resident while parked, %.1f MiB "
       "at the peak, bound %.1f MiB",
       callers, Mebibytes(parked), Mebibytes(peak), Mebibytes(bound)));
-  if (MemoryIsMeasurable()) {
+  if (kMemoryIsMeasurable) {
     EXPECT_LE(peak, bound);
   }
 }

@@ -5,21 +5,19 @@
 
 #include <cstdlib>
 
+#include "tests/testing/sanitized.h"
+
 namespace groupnorm {
 namespace {
 
 // The sanitizers bring an allocator of their own, which has no such settings.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define GROUPNORM_OWN_ALLOCATOR 1
-#else
-#define GROUPNORM_OWN_ALLOCATOR 0
-#endif
+constexpr bool kIsOwnAllocator = kSanitized;
 
 constexpr std::size_t kLarge = 128 << 20;
 
 TEST(TuneProcessMemory, KeepsLargeBlocksInTheHeap) {
   TuneProcessMemory();
-  if (GROUPNORM_OWN_ALLOCATOR) GTEST_SKIP() << "not glibc's allocator";
+  if (kIsOwnAllocator) GTEST_SKIP() << "not glibc's allocator";
   const std::size_t mapped = mallinfo2().hblks;
   void* const block = std::malloc(kLarge);
   ASSERT_NE(block, nullptr);
