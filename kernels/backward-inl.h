@@ -63,6 +63,9 @@ class BackwardComputation final : public Computation {
           for (std::int64_t i = begin; i < end; ++i) {
             WholePanel(window, PanelOf(window, i));
           }
+        } else if (geometry_.spatial == 1 && problem_.want_grad_input &&
+                   plan_.sums() && geometry_.group_size() <= kMaxChannels) {
+          SingleValueGroups(window, begin, end);
         } else {
           WholeGroups(window, begin, end);
         }
@@ -115,9 +118,10 @@ class BackwardComputation final : public Computation {
 
   // Those of consecutive groups, from their moments or as they are given; the
   // mean rounded to one double, as Forward returns it.
-  void SetStatistics(std::int64_t sample, std::int64_t group,
-                     std::int64_t num_groups, const Moments* moments,
-                     GroupGradient* groups) const {
+  HWY_NOINLINE void SetStatistics(std::int64_t sample, std::int64_t group,
+                                  std::int64_t num_groups,
+                                  const Moments* moments,
+                                  GroupGradient* groups) const {
     if (problem_.statistics_given) {
       const std::int64_t i = sample * geometry_.num_groups + group;
       for (std::int64_t g = 0; g < num_groups; ++g) {
@@ -166,6 +170,75 @@ class BackwardComputation final : public Computation {
         panel.channel += group_size;
       }
     }
+  }
+
+  // The same where channels have one value each. Groups are worked on together,
+  // also those of different samples.
+  HWY_NOINLINE void SingleValueGroups(const Window& window, std::int64_t begin,
+                                      std::int64_t end) {
+    const std::int64_t size = geometry_.group_size();
+    const std::int64_t first_group = window.first * geometry_.num_groups;
+    for (std::int64_t i = begin; i < end; i += kMaxRuns) {
+      const std::int64_t count = std::min(kMaxRuns, end - i);
+      const std::int64_t first = first_group + i;
+      GroupGradient groups[kMaxRuns];
+      Moments moments[kMaxRuns];
+      if (!problem_.statistics_given) {
+        RunMoments(tensors_.x + first * size, size, size, count, moments);
+      }
+      SetStatistics(0, first, count, moments, groups);
+      WeightedSums<T> weighted;
+      for (std::int64_t g = 0; g < count; ++g) {
+        SumSingleValues(first + g, i + g, groups[g].statistics, g, weighted);
+      }
+      CompensatedPair totals[WeightedSums<T>::kGroups];
+      weighted.Reduce(count, totals);
+      for (std::int64_t g = 0; g < count; ++g) {
+        CompensatedPair total;
+        total.Add(totals[g]);
+        SetMeans(total, groups[g]);
+        Block block;
+        block.offset = (first + g) * size;
+        block.rows = 1;
+        block.width = size;
+        block.channel = (first + g) % geometry_.num_groups * size;
+        SetInSingle(block.channel, groups[g]);
+        GradInputOfRun<T>(tensors_, blocks_, groups[g]).Compute(block, 0);
+      }
+    }
+  }
+
+  // Sums a group whose channels have one value each, the `group`-th of all and
+  // the `index`-th of the window, and stores its gradients of weight and bias.
+  HWY_INLINE void SumSingleValues(std::int64_t group, std::int64_t index,
+                                  const Statistics& statistics,
+                                  std::int64_t slot,
+                                  WeightedSums<T>& weighted) const {
+    const Doubles d;
+    const std::int64_t size = geometry_.group_size();
+    const bool per_sample = problem_.per_sample_gradients;
+    double* grad_weight = nullptr;
+    double* grad_bias = nullptr;
+    if (problem_.want_grad_weight) {
+      grad_weight = per_sample ? operands_.grad_weight + group * size
+                               : scratch_.sums.ds + index * size;
+    }
+    if (problem_.want_grad_bias) {
+      grad_bias = per_sample ? operands_.grad_bias + group * size
+                             : scratch_.sums.db + index * size;
+    }
+    const auto rstd = hn::Set(d, statistics.rstd);
+    weighted.SetSingleValues(
+        slot, operands_.weight + group % geometry_.num_groups * size,
+        tensors_.x + group * size, tensors_.dy + group * size, statistics.mean,
+        size,
+        [&](std::int64_t c, std::int64_t count, DoubleVector ds,
+            DoubleVector db) HWY_ATTR {
+          if (grad_weight != nullptr) {
+            StoreUpTo(d, hn::Mul(ds, rstd), grad_weight + c, count);
+          }
+          if (grad_bias != nullptr) StoreUpTo(d, db, grad_bias + c, count);
+        });
   }
 
   // Those of at most kMaxRuns groups, channels first.
@@ -375,13 +448,27 @@ class BackwardComputation final : public Computation {
         AddToGroups(panel, c, num_channels, sums, groups, total);
       }
     }
-    if (std::is_same_v<T, double> || !problem_.want_grad_input) return;
-    const std::int64_t group_size = geometry_.group_size();
+    if (!problem_.want_grad_input) return;
     for (std::int64_t g = 0; g < panel.num_groups; ++g) {
-      groups[g].in_single = GradInputIsInSingle(
-          groups[g], problem_.frozen_statistics,
-          operands_.weight + panel.channel + g * group_size, group_size);
+      SetInSingle(panel.channel + g * geometry_.group_size(), groups[g]);
     }
+  }
+
+  // `channel` is the group's first.
+  HWY_NOINLINE void SetInSingle(std::int64_t channel,
+                                GroupGradient& group) const {
+    group.in_single =
+        !std::is_same_v<T, double> &&
+        GradInputIsInSingle(group, problem_.frozen_statistics,
+                            operands_.weight + channel, geometry_.group_size());
+  }
+
+  // From the sums over all of the group's values.
+  HWY_INLINE void SetMeans(const CompensatedPair& total,
+                           GroupGradient& group) const {
+    const auto m = static_cast<double>(geometry_.values_per_group());
+    group.mean_wdy_d = total.first.value() / m;
+    group.mean_wdy = total.second.value() / m;
   }
 
   // Adds up the sums of a panel's channels from `column` on, group by group,
@@ -392,7 +479,6 @@ class BackwardComputation final : public Computation {
                    GroupGradient* groups, CompensatedPair& total) {
     const std::int64_t group_size = geometry_.group_size();
     const double* weight = operands_.weight + panel.channel + column;
-    const auto m = static_cast<double>(geometry_.values_per_group());
     WeightedSums<T> weighted;
     std::int64_t first = column / group_size;
     for (std::int64_t c = 0; c < num_channels;) {
@@ -412,8 +498,7 @@ class BackwardComputation final : public Computation {
         // Only the first may have begun before.
         if ((first + g) * group_size >= column) total = CompensatedPair();
         total.Add(totals[g]);
-        groups[first + g].mean_wdy_d = total.first.value() / m;
-        groups[first + g].mean_wdy = total.second.value() / m;
+        SetMeans(total, groups[first + g]);
       }
       first += count;
     }

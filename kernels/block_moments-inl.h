@@ -108,7 +108,8 @@ struct RunDeviations {
 /// element types are summed as they are, the squares of float64 about the first
 /// value (they would not be exact otherwise).
 template <typename T>
-CompensatedPair FirstSums(const T* x, std::int64_t count, Pivot& pivot) {
+HWY_NOINLINE CompensatedPair FirstSums(const T* x, std::int64_t count,
+                                       Pivot& pivot) {
   pivot = Pivot();
   if constexpr (std::is_same_v<T, double>) {
     pivot.pivot = x[0];
@@ -205,8 +206,9 @@ inline constexpr std::int64_t kMaxRuns = 8;
 /// The moments of `num_runs` runs of `count` consecutive values, each `spacing`
 /// elements after the one before.
 template <typename T>
-void RunMoments(const T* x, std::int64_t count, std::int64_t spacing,
-                std::int64_t num_runs, Moments* moments) {
+HWY_NOINLINE void RunMoments(const T* x, std::int64_t count,
+                             std::int64_t spacing, std::int64_t num_runs,
+                             Moments* moments) {
   Pivot pivots[kMaxRuns];
   CompensatedPair sums[kMaxRuns];
   FirstSumsOfRuns(x, count, spacing, num_runs, pivots, sums);

@@ -330,8 +330,41 @@ class WeightedSums {
     }
   }
 
+  /// The same of channels that have one value each. Their own sums go to
+  /// `store(c, count, ds, db)`, those of `count` channels from the c-th on.
+  template <class Store>
+  HWY_INLINE void SetSingleValues(std::int64_t group, const double* weight,
+                                  const T* x, const T* dy, double mean,
+                                  std::int64_t num_channels,
+                                  const Store& store) {
+    const Doubles d;
+    for (std::int64_t lane = 0; lane < kPartialLanes; lane += kDoubles) {
+      Lanes group_ds;
+      Lanes group_db;
+      const auto add = [&](std::int64_t c, std::int64_t count) HWY_ATTR {
+        const auto w = LoadUpTo(d, weight + c, count);
+        const auto db = LoadUpTo(d, dy + c, count);
+        auto ds =
+            hn::Mul(db, hn::Sub(LoadUpTo(d, x + c, count), hn::Set(d, mean)));
+        if (count < kDoubles) {
+          // An infinite mean must not make a NaN of what is no value.
+          const auto is_value = hn::FirstN(d, static_cast<std::size_t>(count));
+          ds = hn::IfThenElseZero(is_value, ds);
+        }
+        group_ds.AddProduct(w, ds);
+        group_db.AddProduct(w, db);
+        store(c, count, ds, db);
+      };
+      std::int64_t c = lane;
+      for (; c + kDoubles <= num_channels; c += kPartialLanes) add(c, kDoubles);
+      if (c < num_channels) add(c, num_channels - c);
+      ds_.Set(group, lane, group_ds);
+      db_.Set(group, lane, group_db);
+    }
+  }
+
   /// Of `count` groups.
-  HWY_INLINE void Reduce(std::int64_t count, CompensatedPair* totals) {
+  HWY_NOINLINE void Reduce(std::int64_t count, CompensatedPair* totals) {
     ds_.template ReduceLanes<Lanes>(count);
     db_.template ReduceLanes<Lanes>(count);
     for (std::int64_t g = 0; g < count; ++g) {

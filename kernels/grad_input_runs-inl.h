@@ -172,8 +172,9 @@ class GradInputOfRun {
         single_(group),
         double_(group) {}
 
-  /// `fetch_ahead`: as in Traffic.
-  void Compute(const Block& block, std::int64_t fetch_ahead) const {
+  /// `fetch_ahead`: as in WritePiece.
+  HWY_NOINLINE void Compute(const Block& block,
+                            std::int64_t fetch_ahead) const {
     if constexpr (std::is_same_v<T, double>) {
       ShortOrLongChannels<double>(block, fetch_ahead);
     } else if (group_.in_single) {
@@ -349,8 +350,8 @@ class GradInputOfRun {
   }
 
   // Narrow types in float64: rare.
-  void ElementByElement(const T* x, const T* dy, T* out, std::int64_t count,
-                        Position& at) const {
+  HWY_NOINLINE void ElementByElement(const T* x, const T* dy, T* out,
+                                     std::int64_t count, Position& at) const {
     ForEachRun(
         count, at,
         [&](std::int64_t channel, std::int64_t begin, std::int64_t n) HWY_ATTR {
