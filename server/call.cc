@@ -117,9 +117,7 @@ void Call::OnRead(bool ok) {
 void Call::OnReadTimeout() {
   read_timed_out_ = true;
   // Answering ends the call, and so the reading of its body.
-  Fail(absl::DeadlineExceededError(absl::StrCat(
-      "deadline: the request has not arrived within ",
-      absl::FormatDuration(environment_.read_timeout), " (--read-timeout)")));
+  Fail(ReadTimeoutError(environment_.read_timeout));
 }
 
 absl::Status Call::Decode() {

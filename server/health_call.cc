@@ -62,11 +62,15 @@ void HealthCall::OnHeaders(bool ok) {
                request_tag_.Arm([call = shared_from_this()](bool has_request) {
                  call->OnRequest(has_request);
                }));
+  read_timeout_.Start(queue_, environment_.read_timeout,
+                      [call = shared_from_this()] { call->OnReadTimeout(); });
   // The phase may have changed before the streams knew this one.
   Answer();
 }
 
+// Also where the call has been answered already: then this changes nothing.
 void HealthCall::OnRequest(bool ok) {
+  read_timeout_.Stop();
   if (!ok) {
     Fail(absl::InvalidArgumentError(
         "request: missing or not valid, expected a HealthCheckRequest"));
@@ -83,6 +87,10 @@ void HealthCall::OnRequest(bool ok) {
     has_request_ = true;
   }
   Answer();
+}
+
+void HealthCall::OnReadTimeout() {
+  Fail(ReadTimeoutError(environment_.read_timeout));
 }
 
 void HealthCall::OnPhase() { Answer(); }

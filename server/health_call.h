@@ -9,10 +9,12 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "server/call_count.h"
 #include "server/completion_tag.h"
 #include "server/health_service.h"
 #include "server/open_streams.h"
+#include "server/transfer_timeout.h"
 
 namespace groupnorm {
 
@@ -21,6 +23,7 @@ struct HealthEnvironment {
   HealthService& service;
   OpenStreams& checks;
   OpenStreams& watches;
+  absl::Duration read_timeout;
   CallCount& calls;  ///< All, those that wait for a caller included.
 };
 
@@ -52,6 +55,7 @@ class HealthCall : public OpenStream,
 
   void OnHeaders(bool ok);
   void OnRequest(bool ok);
+  void OnReadTimeout();
   void OnTold(bool ok);
   void OnOver();
 
@@ -78,6 +82,7 @@ class HealthCall : public OpenStream,
   std::optional<Response::ServingStatus> told_ ABSL_GUARDED_BY(mutex_);
 
   CompletionTag headers_tag_, over_tag_, request_tag_, tell_tag_;
+  TransferTimeout read_timeout_;
 };
 
 }  // namespace groupnorm

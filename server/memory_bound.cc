@@ -13,6 +13,10 @@ namespace {
 // metadata that gRPC lets through (8 KiB) in the forms in which it is held.
 constexpr std::int64_t kCallOverheadBytes = std::int64_t{64} << 10;
 
+// What an open watch costs: one of a client of gRPC, whose headers are small
+// and whose request has been read.
+constexpr std::int64_t kWatchOverheadBytes = std::int64_t{32} << 10;
+
 // What a connection costs, and how many are counted. Further ones are served as
 // well, at the same cost each.
 constexpr std::int64_t kConnectionOverheadBytes = std::int64_t{128} << 10;
@@ -66,6 +70,9 @@ MemoryBound MemoryBoundOf(const ServerOptions& options) {
                            .Add(1, reading)
                            .Add(options.max_queued_calls,
                                 kLookaheadBytes + kCallOverheadBytes)
+                           .Add(kMaxChecks + kMaxReflections,
+                                kLookaheadBytes + kCallOverheadBytes)
+                           .Add(kMaxWatches, kWatchOverheadBytes)
                            .Add(kConnections, kConnectionOverheadBytes)
                            .Add(1, options.max_message_bytes)
                            .value(),

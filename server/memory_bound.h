@@ -20,10 +20,24 @@ inline constexpr std::int64_t kIdleMessages = 2;
 /// keeps what was freed in it.
 inline constexpr int kReceivingThreads = 2;
 
+/// Health watches that may be open. Every client that watches keeps one, so
+/// this is a bound on clients: far more than such a server can serve.
+inline constexpr int kMaxWatches = 4096;
+
+/// Health checks whose request has not come yet. They are answered at once when
+/// it has, so that only callers that mean harm fill this, for --read-timeout.
+inline constexpr int kMaxChecks = 256;
+
+/// Streams of reflection: people and tools that look at the services are few at
+/// a time, and do not stay for long.
+inline constexpr int kMaxReflections = 64;
+
 /// The most memory that the settings allow the server to hold, in bytes:
 ///
 ///     transport = max_reading_calls x (max_message_bytes + lookahead)
 ///               + max_queued_calls x (lookahead + overhead of a call)
+///               + (checks + reflection streams) x the same
+///               + watches x overhead of a watch
 ///               + connections x overhead of a connection
 ///               + max_message_bytes
 ///     total     = transport + kept + queued + idle + fixed
@@ -44,7 +58,7 @@ struct MemoryBound {
 /// left to choose. Saturates instead of overflowing.
 MemoryBound MemoryBoundOf(const ServerOptions& options);
 
-/// As in "at most 4.9 GiB: 1.4 GiB to receive requests, ...", each part rounded
+/// As in "at most 5.2 GiB: 1.6 GiB to receive requests, ...", each part rounded
 /// up.
 std::string DescribeMemoryBound(const MemoryBound& bound);
 

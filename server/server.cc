@@ -70,18 +70,6 @@ constexpr absl::Duration kMinPingInterval = absl::Seconds(1);
 // longer than any call that somebody waits for.
 constexpr absl::Duration kConnectionAgeGrace = absl::Minutes(5);
 
-// Every client that watches the health keeps a stream open, so this is a bound
-// on clients: far more than a server with this many workers can serve, while
-// idle streams cost little.
-constexpr int kMaxWatches = 16384;
-
-// People and tools that look at the services: few at a time, and not for long.
-constexpr int kMaxReflections = 64;
-
-// Checks whose request has not come yet. They are answered at once when it has,
-// so that only callers that mean harm fill this.
-constexpr int kMaxChecks = 1024;
-
 // For gRPC, which takes the largest int for an infinite time.
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(std::min<std::int64_t>(
@@ -196,6 +184,7 @@ Server::Impl::Impl(const ServerOptions& with_defaults)
       health_environment{.service = health_service,
                          .checks = health_checks,
                          .watches = health_watches,
+                         .read_timeout = options.read_timeout,
                          .calls = calls},
       reflection_environment{.service = reflection_service,
                              .streams = reflections,

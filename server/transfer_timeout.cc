@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
 namespace groupnorm {
@@ -25,6 +26,12 @@ void TransferTimeout::Stop() {
   absl::MutexLock lock(&mutex_);
   stopped_ = true;
   alarm_.Cancel();
+}
+
+absl::Status ReadTimeoutError(absl::Duration read_timeout) {
+  return absl::DeadlineExceededError(
+      absl::StrCat("deadline: the request has not arrived within ",
+                   absl::FormatDuration(read_timeout), " (--read-timeout)"));
 }
 
 }  // namespace groupnorm

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/completion_tag.h"
@@ -33,6 +34,9 @@ class TransferTimeout {
   grpc::Alarm alarm_ ABSL_GUARDED_BY(mutex_);
   CompletionTag tag_;
 };
+
+/// What a caller is told whose request has not arrived in time.
+absl::Status ReadTimeoutError(absl::Duration read_timeout);
 
 }  // namespace groupnorm
 

@@ -128,6 +128,52 @@ TEST(Health, RefusesRequestsThatAWatchWouldKeep) {
             HealthCheckResponse::SERVICE_UNKNOWN);
 }
 
+TEST(Health, EndsCallsWhoseRequestDoesNotCome) {
+  ServerOptions options = LoopbackOptions();
+  options.read_timeout = absl::Milliseconds(50);
+  TestServer server(options);
+  for (const char* method :
+       {"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"}) {
+    RawCall silent(server.channel(), method);
+    EXPECT_THAT(silent.Finish(),
+                FailsWith(grpc::StatusCode::DEADLINE_EXCEEDED,
+                          "deadline: the request has not arrived within 50ms "
+                          "(--read-timeout)"));
+  }
+  // A watch that has said what it watches stays.
+  Watch watch(server.channel(), "");
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVING);
+  RawCall later(server.channel(), "/grpc.health.v1.Health/Check");
+  EXPECT_EQ(later.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(server.server().Drain());
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
+}
+
+TEST(Health, BoundsTheChecksWhoseRequestHasNotCome) {
+  ServerOptions options = LoopbackOptions();
+  options.read_timeout = absl::Minutes(10);
+  TestServer server(options);
+  std::vector<std::unique_ptr<RawCall>> silent;
+  for (int i = 0; i < 256; ++i) {
+    silent.push_back(std::make_unique<RawCall>(server.channel(),
+                                               "/grpc.health.v1.Health/Check"));
+  }
+  HealthCheckResponse response;
+  grpc::Status status;
+  do {  // Until all of them have come.
+    status = Check(Connect(server.address()), "", &response);
+  } while (status.ok());
+  EXPECT_THAT(status, FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                                "server: 256 health checks are open, the "
+                                "limit"));
+  EXPECT_EQ(Watch(Connect(server.address()), "").Next(),
+            HealthCheckResponse::SERVING);
+  silent.clear();
+  do {  // Their places are free once the server has heard of it.
+    status = Check(Connect(server.address()), "", &response);
+  } while (!status.ok());
+}
+
 TEST(Health, AnswersWhileTheServerIsFull) {
   ServerOptions options = LoopbackOptions();
   options.max_queued_calls = 2;

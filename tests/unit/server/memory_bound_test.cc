@@ -21,9 +21,12 @@ ServerOptions Settings() {
 
 TEST(MemoryBound, AddsItsTerms) {
   const MemoryBound bound = MemoryBoundOf(Settings());
-  EXPECT_EQ(bound.transport, 3 * (10 * kMebibyte + 64 * kKibibyte) +
-                                 100 * (64 * kKibibyte + 64 * kKibibyte) +
-                                 1024 * (128 * kKibibyte) + 10 * kMebibyte);
+  EXPECT_EQ(bound.transport,
+            3 * (10 * kMebibyte + 64 * kKibibyte) +
+                100 * (64 * kKibibyte + 64 * kKibibyte) +
+                (256 + 64) * (64 * kKibibyte + 64 * kKibibyte) +
+                4096 * (32 * kKibibyte) + 1024 * (128 * kKibibyte) +
+                10 * kMebibyte);
   EXPECT_EQ(bound.kept, 3 * (10 * kMebibyte + 64 * kKibibyte));
   EXPECT_EQ(bound.queued, 50 * kMebibyte);
   EXPECT_EQ(bound.idle, 20 * kMebibyte);
