@@ -103,11 +103,18 @@ std::string WithoutScheme(const std::string& address) {
   return std::string(absl::StripPrefix(address, kDnsPrefix));
 }
 
+/// A UNIX socket's path in the URI that gRPC takes it from.
+std::string EscapedPath(const std::string& path) {
+  return absl::StrReplaceAll(path, {{"%", "%25"}, {"?", "%3F"}, {"#", "%23"}});
+}
+
 /// The target of several addresses, in the form of gRPC's resolver for `kind`.
 std::string ListTarget(Kind kind, std::vector<std::string> addresses) {
   switch (kind) {
     case Kind::kUnix:
-      for (std::string& one : addresses) one.erase(0, kUnixPrefixLength);
+      for (std::string& one : addresses) {
+        one = EscapedPath(one.substr(kUnixPrefixLength));
+      }
       return absl::StrCat(kUnixPrefix, absl::StrJoin(addresses, ","));
     case Kind::kIpv6:
       // Brackets have no place in the path of a URI, nor has the sign before a
@@ -154,7 +161,8 @@ std::string TargetOf(const std::string& address) {
   const std::vector<std::string> addresses = Split(WithoutScheme(address));
   const Kind kind = KindOf(addresses.front());
   if (addresses.size() > 1) return ListTarget(kind, addresses);
-  if (kind == Kind::kUnix || kind == Kind::kIpv6) return addresses.front();
+  if (kind == Kind::kUnix) return ListTarget(kind, addresses);
+  if (kind == Kind::kIpv6) return addresses.front();
   return absl::StrCat(kDnsPrefix, addresses.front());
 }
 

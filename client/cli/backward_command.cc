@@ -70,14 +70,8 @@ Outcome RunBackward(const BackwardFlags& flags) {
 }
 
 void AddGradientFlags(CLI::App& command, BackwardFlags& flags) {
-  command
-      .add_flag("--frozen-statistics", flags.frozen_statistics,
-                "Treat --mean and --rstd as constants, not as functions of "
-                "the input")
-      ->needs("--mean");
-  command.add_flag("--per-sample-gradients", flags.per_sample_gradients,
-                   "Do not sum the gradients of weight and bias over the "
-                   "samples: float64 [N, C]");
+  AddGradientModeFlags(command, flags.frozen_statistics,
+                       flags.per_sample_gradients);
   command
       .add_option("--grad-input", flags.grad_input,
                   "File for the gradient with respect to the input, of its "

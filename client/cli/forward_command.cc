@@ -75,10 +75,7 @@ void AddForwardCommand(CLI::App& app, Outcome& outcome) {
       "--server 10.0.0.7:50051");
   const auto flags = std::make_shared<ForwardFlags>();
   AddOperandFlags(*command, flags->operands);
-  command
-      ->add_option("--bias", flags->bias,
-                   "Summand of every channel, of shape [C]. Default: zeros")
-      ->type_name("BIAS.npy");
+  AddBiasFlag(*command, flags->bias);
   command
       ->add_option("-o,--output", flags->output,
                    "File for the normalized tensor, of the input's element "

@@ -25,6 +25,13 @@ std::string WholeNumberFault(const std::string& text) {
   return absl::StrCat("\"", text, "\", expected a whole number");
 }
 
+/// CLI11 itself takes an empty text for an option that was not given.
+std::string NumberFault(const std::string& text) {
+  double ignored = 0;
+  if (absl::SimpleAtod(text, &ignored)) return "";
+  return absl::StrCat("\"", text, "\", expected a number");
+}
+
 /// CLI::IsMember, without what that adds to the help text.
 CLI::Validator OneOf(const std::vector<std::string>& values) {
   return CLI::IsMember(values).description("");
@@ -50,7 +57,8 @@ void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
       .add_option("--epsilon", flags.epsilon,
                   "Added to the variance before the square root. Default: "
                   "1e-5")
-      ->type_name("E");
+      ->type_name("E")
+      ->check(NumberFault);
   command
       .add_option_function<std::string>(
           "--layout",
@@ -87,6 +95,25 @@ void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
           "NumPy has no type for; the input is one of them")
       ->type_name("DTYPE")
       ->check(OneOf({"bfloat16"}));
+}
+
+void AddBiasFlag(CLI::App& command, std::optional<std::string>& bias) {
+  command
+      .add_option("--bias", bias,
+                  "Summand of every channel, of shape [C]. Default: zeros")
+      ->type_name("BIAS.npy");
+}
+
+void AddGradientModeFlags(CLI::App& command, bool& frozen_statistics,
+                          bool& per_sample_gradients) {
+  command
+      .add_flag("--frozen-statistics", frozen_statistics,
+                "Treat --mean and --rstd as constants, not as functions of "
+                "the input")
+      ->needs("--mean");
+  command.add_flag("--per-sample-gradients", per_sample_gradients,
+                   "Do not sum the gradients of weight and bias over the "
+                   "samples: float64 [N, C]");
 }
 
 std::optional<StatisticsView> Operands::statistics() const {

@@ -34,6 +34,14 @@ struct OperandFlags {
 /// and --dtype.
 void AddOperandFlags(CLI::App& command, OperandFlags& flags);
 
+/// Adds --bias, for the commands whose results depend on it.
+void AddBiasFlag(CLI::App& command, std::optional<std::string>& bias);
+
+/// Adds --frozen-statistics and --per-sample-gradients, for the commands that
+/// compute gradients. After AddOperandFlags.
+void AddGradientModeFlags(CLI::App& command, bool& frozen_statistics,
+                          bool& per_sample_gradients);
+
 /// What those flags name.
 struct Operands {
   OwnedTensor input;

@@ -28,6 +28,8 @@ struct VerifyFlags {
   OperandFlags operands;  ///< An empty input: the matrix.
   std::optional<std::string> bias;
   std::optional<std::string> grad_output;
+  bool frozen_statistics = false;
+  bool per_sample_gradients = false;
   std::uint64_t seed = 1;
   ConnectionFlags connection;
 };
@@ -153,6 +155,8 @@ absl::StatusOr<verify::Problem> ReadProblem(const VerifyFlags& flags) {
   if (operands->mean.has_value()) {
     problem.statistics = {Copy(*operands->mean), Copy(*operands->rstd)};
   }
+  problem.frozen_statistics = flags.frozen_statistics;
+  problem.per_sample_gradients = flags.per_sample_gradients;
   return problem;
 }
 
@@ -192,10 +196,9 @@ void AddVerifyCommand(CLI::App& app, Outcome& outcome) {
       "  groupnorm verify x.npy --num-groups 3 --weight w.npy --bias b.npy");
   const auto flags = std::make_shared<VerifyFlags>();
   AddOperandFlags(*command, flags->operands);
-  command
-      ->add_option("--bias", flags->bias,
-                   "Summand of every channel, of shape [C]. Default: zeros")
-      ->type_name("BIAS.npy");
+  AddBiasFlag(*command, flags->bias);
+  AddGradientModeFlags(*command, flags->frozen_statistics,
+                       flags->per_sample_gradients);
   command
       ->add_option("--grad-output", flags->grad_output,
                    "Gradient with respect to the output, of the input's "
@@ -215,7 +218,8 @@ void AddVerifyCommand(CLI::App& app, Outcome& outcome) {
   num_groups->required(false);
   for (const char* const name :
        {"--num-groups", "--epsilon", "--layout", "--weight", "--bias", "--mean",
-        "--rstd", "--dtype", "--grad-output"}) {
+        "--rstd", "--dtype", "--frozen-statistics", "--per-sample-gradients",
+        "--grad-output"}) {
     command->get_option(name)->needs(input);
   }
   command->callback([flags, &outcome] { outcome = RunVerify(*flags); });

@@ -102,6 +102,7 @@ TEST(Address, IsNoUriWhateverTheHostIsCalled) {
     EXPECT_EQ(TargetOf(address), address);
   }
   EXPECT_EQ(TargetOf("dns:///a:1"), "dns:///a:1");
+  EXPECT_EQ(TargetOf("unix:/a%20b?c#d"), "unix:/a%2520b%3Fc%23d");
 }
 
 TEST(Address, IsATargetOfGrpcWhereItIsAList) {
@@ -109,6 +110,7 @@ TEST(Address, IsATargetOfGrpcWhereItIsAList) {
   EXPECT_EQ(TargetOf("[::1]:1,[fe80::1%3]:2"),
             "ipv6:%5B::1%5D:1,%5Bfe80::1%253%5D:2");
   EXPECT_EQ(TargetOf("unix:/a,unix:b"), "unix:/a,b");
+  EXPECT_EQ(TargetOf("unix:/a#,unix:/b%"), "unix:/a%23,/b%25");
 }
 
 }  // namespace

@@ -1,0 +1,88 @@
+"""What `groupnorm` does to the machine around it: files, signals, streams, --help."""
+
+import os
+import pathlib
+import signal
+import socket
+import stat
+import subprocess
+import unittest
+
+from cli_case import CLI, EMBEDDED, OK, CliTest
+
+
+class Process(CliTest):
+    def test_helps_without_a_manual(self):
+        for command in ([], ["forward"], ["backward"], ["verify"], ["status"]):
+            done = self.run_cli(*command, "--help")
+            self.assertEqual((done.returncode, done.stderr), (OK, ""))
+            self.assertIn("Usage: groupnorm", done.stdout)
+            if command:
+                self.assertIn("Example", done.stdout)
+                self.assertIn("--timeout DURATION", done.stdout)
+                self.assertIn("GROUPNORM_SERVER", done.stdout)
+            else:
+                for code in range(6):
+                    self.assertRegex(done.stdout, rf"(?m)^  {code}  \w")
+
+    def test_tells_its_version(self):
+        done = self.run_cli("--version")
+        self.assertEqual((done.returncode, done.stderr), (OK, ""))
+        self.assertRegex(done.stdout, r"^groupnorm \d+\.\d+\.\d+\n$")
+
+    def test_leaves_nothing_behind(self):
+        self.small_input()
+        self.succeed("forward", self.path("x.npy"), "--num-groups", 3, "-o",
+                     self.path("y.npy"))
+        self.assertEqual(os.listdir(self.temporary), [])
+        self.assertEqual(sorted(os.listdir(self.folder)), ["tmp", "x.npy", "y.npy"])
+
+    def test_leaves_nothing_behind_where_a_signal_ends_it(self):
+        self.small_input()
+        environment = os.environ | {"TMPDIR": str(self.temporary)}
+        environment.pop("GROUPNORM_SERVER", None)
+        with subprocess.Popen([CLI, "verify"], env=environment, text=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            self.assertEqual(process.stderr.readline(), EMBEDDED)
+            self.assertNotEqual(os.listdir(self.temporary), [])
+            process.terminate()
+        self.assertEqual(process.returncode, -signal.SIGTERM)
+        self.assertEqual(os.listdir(self.temporary), [])
+        with socket.socket() as silent:  # Called once the output is open.
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            command = [CLI, "forward", "x.npy", "--num-groups", "3", "-o", "y.npy",
+                       "--server", "127.0.0.1:%d" % silent.getsockname()[1]]
+            with subprocess.Popen(command, cwd=self.folder) as process:
+                with silent.accept()[0]:
+                    process.terminate()
+                    process.wait()
+            self.assertEqual(process.returncode, -signal.SIGTERM)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["tmp", "x.npy"])
+
+    def test_writes_no_message_into_a_file_where_standard_error_is_closed(self):
+        x = self.normal(2, 6, 4)
+        self.save("x.npy", x)
+        for closed in (2,), (0, 2), (0, 1, 2):
+            done = subprocess.run(
+                [CLI, "forward", "x.npy", "--num-groups", "3", "-o", "y.npy"],
+                cwd=self.folder, timeout=300, preexec_fn=lambda: [os.close(c) for c in closed])
+            self.assertEqual(done.returncode, OK)
+            self.assertEqual(self.load("y.npy").shape, x.shape)
+
+    def test_keeps_the_permissions_of_a_file_that_it_replaces(self):
+        self.small_input()
+        pathlib.Path(self.path("y.npy")).touch(mode=0o600)
+        self.succeed("forward", self.path("x.npy"), "--num-groups", 3, "-o",
+                     self.path("y.npy"))
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("y.npy")).st_mode), 0o600)
+
+    def test_creates_files_as_the_umask_says(self):
+        self.small_input()
+        self.succeed("forward", self.path("x.npy"), "--num-groups", 3, "-o",
+                     self.path("y.npy"), umask=0o027)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("y.npy")).st_mode), 0o640)
+
+
+if __name__ == "__main__":
+    unittest.main()
