@@ -176,10 +176,10 @@ def markdown(about, results):
     parts = [about_text(about), disturbance_text(results), means_table(results, names)]
     for (direction, dtype, layout, threads), family in families(results).items():
         if dtype == "float32":
-            title = (f"### {direction.capitalize()}, {layout.replace('_', ' ')}, "
+            title = (f"#### {direction.capitalize()}, {layout.replace('_', ' ')}, "
                      f"{threads} thread{'s' * (threads > 1)}")
             parts += [title, shapes_table(family, names)]
-    parts += ["### Where we lose", losses(results, names)]
+    parts += ["#### Where we lose", losses(results, names)]
     return "\n\n".join(parts)
 
 
