@@ -13,11 +13,11 @@
 #include <type_traits>
 
 #include "kernels/backward_plan.h"
-#include "kernels/block_moments-inl.h"
 #include "kernels/blocks.h"
 #include "kernels/column_sums-inl.h"
 #include "kernels/element_loops-inl.h"
 #include "kernels/lane_sums-inl.h"
+#include "kernels/run_moments-inl.h"
 #include "kernels/short_runs-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -11,8 +11,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/block_moments-inl.h"
+#include "kernels/blocks.h"
 #include "kernels/normalize_overlapped-inl.h"
+#include "kernels/run_moments-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace groupnorm {

@@ -14,8 +14,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "kernels/block_moments-inl.h"
 #include "kernels/normalize-inl.h"
+#include "kernels/run_moments-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace groupnorm {
