@@ -58,7 +58,7 @@ struct MemoryBound {
 /// left to choose. Saturates instead of overflowing.
 MemoryBound MemoryBoundOf(const ServerOptions& options);
 
-/// As in "at most 5.2 GiB: 1.6 GiB to receive requests, ...", each part rounded
+/// As in "at most 5.1 GiB: 1.6 GiB to receive requests, ...", each part rounded
 /// up.
 std::string DescribeMemoryBound(const MemoryBound& bound);
 

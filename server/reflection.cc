@@ -2,11 +2,16 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
-#include <grpcpp/support/status.h>
+#include <google/protobuf/message.h>
 
 #include <set>
 #include <string>
 #include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "grpc/reflection/v1/reflection.pb.h"
+#include "server/grpc_status.h"
 
 namespace groupnorm {
 namespace {
@@ -19,12 +24,25 @@ using grpc::reflection::v1alpha::ExtensionRequest;
 using Request = grpc::reflection::v1alpha::ServerReflectionRequest;
 using Response = grpc::reflection::v1alpha::ServerReflectionResponse;
 
-const DescriptorPool& Pool() { return *DescriptorPool::generated_pool(); }
+const DescriptorPool& Pool() {
+  // Nothing else makes the linker take its file.
+  google::protobuf::LinkMessageReflection<
+      grpc::reflection::v1::ServerReflectionRequest>();
+  return *DescriptorPool::generated_pool();
+}
+
+void SetError(const absl::Status& status, Response& response) {
+  const grpc::Status sent = ToGrpcStatus(status);
+  response.mutable_error_response()->set_error_code(sent.error_code());
+  response.mutable_error_response()->set_error_message(sent.error_message());
+}
 
 void SetNotFound(const std::string& what, Response& response) {
-  auto& error = *response.mutable_error_response();
-  error.set_error_code(grpc::StatusCode::NOT_FOUND);
-  error.set_error_message("reflection: '" + what + "' not found");
+  SetError(absl::NotFoundError(absl::StrCat(
+               "reflection: not found, expected a name that the files of the "
+               "listed services have: '",
+               what, "'")),
+           response);
 }
 
 // The file, then all that it imports.
@@ -82,6 +100,7 @@ void SetServices(Response& response) {
   auto& answer = *response.mutable_list_services_response();
   for (const char* name :
        {"groupnorm.v1.GroupNormService", "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection"}) {
     answer.add_service()->set_name(name);
   }
@@ -116,12 +135,11 @@ Response DescribeServices(const Request& request) {
     case Request::kListServices:
       SetServices(response);
       break;
-    case Request::MESSAGE_REQUEST_NOT_SET: {
-      auto& error = *response.mutable_error_response();
-      error.set_error_code(grpc::StatusCode::INVALID_ARGUMENT);
-      error.set_error_message("message_request: missing, expected a question");
+    case Request::MESSAGE_REQUEST_NOT_SET:
+      SetError(absl::InvalidArgumentError(
+                   "message_request: missing, expected a question"),
+               response);
       break;
-    }
   }
   return response;
 }

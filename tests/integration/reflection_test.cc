@@ -92,6 +92,7 @@ TEST(Reflection, ListsTheServices) {
   }
   EXPECT_THAT(names, ElementsAre("groupnorm.v1.GroupNormService",
                                  "grpc.health.v1.Health",
+                                 "grpc.reflection.v1.ServerReflection",
                                  "grpc.reflection.v1alpha.ServerReflection"));
   EXPECT_EQ(response.original_request().list_services(), "*");
   EXPECT_THAT(reflection.Finish(), Succeeds());
@@ -130,7 +131,8 @@ TEST(Reflection, AnswersQuestionsAboutExtensions) {
       "groupnorm.v1.Tensor");
   extension.mutable_file_containing_extension()->set_extension_number(7);
   EXPECT_EQ(reflection.Ask(extension).error_response().error_message(),
-            "reflection: 'groupnorm.v1.Tensor' not found");
+            "reflection: not found, expected a name that the files of the "
+            "listed services have: 'groupnorm.v1.Tensor'");
 }
 
 TEST(Reflection, SaysWhatItDoesNotFindAndGoesOn) {
@@ -143,8 +145,13 @@ TEST(Reflection, SaysWhatItDoesNotFindAndGoesOn) {
        {ForSymbol("nothing.proto"), file, numbers}) {
     const auto error = reflection.Ask(request).error_response();
     EXPECT_EQ(error.error_code(), grpc::StatusCode::NOT_FOUND);
-    EXPECT_EQ(error.error_message(), "reflection: 'nothing.proto' not found");
+    EXPECT_EQ(error.error_message(),
+              "reflection: not found, expected a name that the files of the "
+              "listed services have: 'nothing.proto'");
   }
+  const auto long_name = reflection.Ask(ForSymbol(std::string(4000, '\n')));
+  EXPECT_EQ(long_name.error_response().error_message().size(), 1024u);
+  EXPECT_TRUE(long_name.error_response().error_message().ends_with("???"));
   const auto error = reflection.Ask({}).error_response();
   EXPECT_EQ(error.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(error.error_message(),
@@ -171,6 +178,11 @@ TEST(Reflection, AnswersUnderTheNameThatNewerToolsAskFor) {
   call.EndRequest();
   EXPECT_THAT(call.Finish(), Succeeds());
   EXPECT_GT(call.response().Length(), 0u);
+  // And describes it under that name.
+  Reflection reflection(server.channel());
+  EXPECT_THAT(FilesOf(reflection.Ask(
+                  ForSymbol("grpc.reflection.v1.ServerReflectionRequest"))),
+              ElementsAre("grpc/reflection/v1/reflection.proto"));
 }
 
 TEST(Reflection, BoundsTheStreamsThatAreOpen) {
