@@ -9,18 +9,22 @@
 
 namespace groupnorm {
 
-/// What the command line and the environment of groupnorm-server say.
+/// What the command line, the environment and the configuration file of
+/// groupnorm-server say.
 struct Flags {
   ServerOptions server;
   std::string log_level = "info";
 
-  /// Text to print instead of serving, for --help and --version.
+  /// Text to print instead of serving, for --help, --version, --check-config
+  /// and --print-config.
   std::optional<std::string> print;
 };
 
 /// Reads the command line; what it does not give, from the environment
-/// (`--max-message-bytes` is `GROUPNORM_MAX_MESSAGE_BYTES`). INVALID_ARGUMENT
-/// names the flag, its value and what was expected.
+/// (`--max-message-bytes` is `GROUPNORM_MAX_MESSAGE_BYTES`); what neither
+/// gives, from the file of `--config` (`max-message-bytes = 1GiB`).
+/// INVALID_ARGUMENT names the flag, its value and what was expected, after the
+/// file and the line where they are of the file.
 absl::StatusOr<Flags> ParseFlags(int argc, const char* const* argv);
 
 }  // namespace groupnorm

@@ -12,6 +12,10 @@ namespace groupnorm::cli {
 
 namespace {
 
+// With the library's waits in between about three seconds: enough for a server
+// that restarts, and not long for a wrong address.
+constexpr int kMaxAttempts = 10;
+
 absl::Duration ParseTimeout(const std::string& text) {
   absl::Duration timeout;
   if (!absl::ParseDuration(text, &timeout) || timeout <= absl::ZeroDuration() ||
@@ -68,7 +72,7 @@ absl::StatusOr<ClientSession> ClientSession::Open(
   absl::StatusOr<std::unique_ptr<Client>> client =
       Client::Create({.address = session.address_,
                       .timeout = flags.timeout,
-                      .retry = {.max_attempts = flags.max_attempts}});
+                      .retry = {.max_attempts = kMaxAttempts}});
   if (!client.ok()) return client.status();
   session.client_ = *std::move(client);
   return session;

@@ -17,9 +17,6 @@ namespace groupnorm::cli {
 struct ConnectionFlags {
   std::string server;  ///< Empty: a server within this process.
   absl::Duration timeout = absl::Seconds(60);
-  /// With the library's waits in between about three seconds: enough for a
-  /// server that restarts, and not long for a wrong address.
-  int max_attempts = 10;
 };
 
 /// Adds --server (or GROUPNORM_SERVER) and --timeout to a command.

@@ -12,7 +12,8 @@ const char kExitCodesHelp[] =
     "  2  the command line is wrong\n"
     "  3  a file cannot be read, written or held in memory\n"
     "  4  the server refused the request, or its answer is wrong\n"
-    "  5  no server answered, or it was too busy or too slow: try again\n";
+    "  5  no server answered, or it was too busy, too slow or not serving:\n"
+    "     try again\n";
 
 Outcome FileFailure(const absl::Status& status) {
   return {ExitCode::kFile, std::string(status.message())};

@@ -14,7 +14,7 @@ enum class ExitCode {
   kUsage = 2,     ///< The command line is wrong.
   kFile = 3,      ///< A file cannot be read, written or held in memory.
   kRefused = 4,   ///< The server refused the request, or its answer is wrong.
-  kNoAnswer = 5,  ///< No server reached, or too busy or too slow: try again.
+  kNoAnswer = 5,  ///< No server reached, or too busy, too slow or ending.
 };
 
 /// The exit codes as --help lists them.

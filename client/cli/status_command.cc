@@ -1,17 +1,30 @@
 #include "client/cli/status_command.h"
 
+#include <CLI/Option.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "client/cli/client_session.h"
+#include "client/cli/server_probe.h"
 
 namespace groupnorm::cli {
 
 namespace {
+
+constexpr char kServing[] = "SERVING";
+
+// How long `--watch` waits before it tries a lost server again.
+constexpr absl::Duration kWatchAgain = absl::Seconds(1);
+
+struct StatusFlags {
+  ConnectionFlags connection;
+  bool watch = false;
+};
 
 /// As in "268435456 (256 MiB)"; the bracket only where the size is that exact.
 std::string BytesText(std::int64_t bytes) {
@@ -21,51 +34,106 @@ std::string BytesText(std::int64_t bytes) {
 }
 
 /// As in "1h2m5s"; Abseil gives no unit to a duration of none.
-std::string UptimeText(absl::Duration uptime) {
-  return uptime == absl::ZeroDuration() ? "0s" : absl::FormatDuration(uptime);
+std::string UptimeText(std::int64_t seconds) {
+  return seconds == 0 ? "0s" : absl::FormatDuration(absl::Seconds(seconds));
 }
 
-void Print(const std::string& address, const ServerInfo& info) {
+void Print(const std::string& address, const std::string& health,
+           const v1::GetServerInfoResponse& info) {
   std::string dtypes;
-  for (const DataType dtype : info.dtypes) {
+  for (const int dtype : info.dtypes()) {
+    const std::string name =
+        v1::DataType_Name(static_cast<v1::DataType>(dtype));
     absl::StrAppend(&dtypes, dtypes.empty() ? "" : " ",
-                    std::string(DataTypeName(dtype)));
+                    absl::StripPrefix(name, "DATA_TYPE_"));
   }
   absl::PrintF(
       "address            %s\n"
+      "health             %s\n"
       "version            %s\n"
       "uptime             %s\n"
       "workers            %d\n"
       "simd target        %s\n"
       "dtypes             %s\n"
       "max message bytes  %s\n",
-      address, info.version, UptimeText(info.uptime), info.workers,
-      info.simd_target, dtypes, BytesText(info.max_message_bytes));
+      address, health, info.version(), UptimeText(info.uptime_seconds()),
+      info.workers(), info.simd_target(), dtypes,
+      BytesText(info.max_message_bytes()));
 }
 
-Outcome RunStatus(const ConnectionFlags& flags) {
-  absl::StatusOr<ClientSession> session = ClientSession::Open(flags);
-  if (!session.ok()) return OpenFailure(session.status());
-  const absl::StatusOr<ServerInfo> info = session->client().GetServerInfo();
+Outcome RunOnce(const ConnectionFlags& flags) {
+  ServerProbe probe(flags.server);
+  const absl::StatusOr<std::string> health = probe.Health(flags.timeout);
+  if (!health.ok()) return CallFailure(health.status());
+  const absl::StatusOr<v1::GetServerInfoResponse> info =
+      probe.Info(flags.timeout);
   if (!info.ok()) return CallFailure(info.status());
-  Print(session->address(), *info);
-  return {};
+  Print(flags.server, *health, *info);
+  if (*health == kServing) return {};
+  return {ExitCode::kNoAnswer,
+          absl::StrCat(flags.server, ": ", *health, ", expected ", kServing)};
+}
+
+/// Prints a line where the health is another than before.
+class ChangePrinter {
+ public:
+  /// False where standard output cannot be written any more.
+  bool Print(const std::string& health) {
+    if (health == last_) return true;
+    last_ = health;
+    absl::PrintF("%s %s\n",
+                 absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(),
+                                  absl::UTCTimeZone()),
+                 health);
+    return std::fflush(stdout) == 0;
+  }
+
+ private:
+  std::string last_;
+};
+
+/// Ends where the output does, or a signal ends the process.
+Outcome RunWatch(const ConnectionFlags& flags) {
+  ServerProbe probe(flags.server);
+  ChangePrinter printer;
+  for (;;) {
+    const absl::Status status =
+        probe.Watch([&printer](const std::string& health) {
+          return printer.Print(health);
+        });
+    if (!status.ok() && status.code() != absl::StatusCode::kUnavailable) {
+      return CallFailure(status);
+    }
+    if (status.ok() || !printer.Print("NO_ANSWER")) {
+      return {ExitCode::kFile, "standard output cannot be written"};
+    }
+    absl::SleepFor(kWatchAgain);
+  }
 }
 
 }  // namespace
 
 void AddStatusCommand(CLI::App& app, Outcome& outcome) {
   CLI::App* const command = app.add_subcommand(
-      "status", "Asks a server for its version, limits and machine");
+      "status", "Asks a server for its health, version, limits and machine");
   command->footer(
-      "Example:\n"
-      "  groupnorm status --server 127.0.0.1:50051");
-  const auto flags = std::make_shared<ConnectionFlags>();
-  flags->server = ClientOptions().address;
-  flags->max_attempts = 1;  // It asks for what is now.
-  AddConnectionFlags(*command, *flags,
-                     absl::StrCat("Default: ", flags->server));
-  command->callback([flags, &outcome] { outcome = RunStatus(*flags); });
+      "Succeeds where the health is SERVING, so that it serves as a probe.\n"
+      "Examples:\n"
+      "  groupnorm status --server 127.0.0.1:50051\n"
+      "  groupnorm status --watch");
+  const auto flags = std::make_shared<StatusFlags>();
+  flags->connection.server = ClientOptions().address;
+  AddConnectionFlags(*command, flags->connection,
+                     absl::StrCat("Default: ", flags->connection.server));
+  command
+      ->add_flag("--watch", flags->watch,
+                 "Go on, and print a line with the time whenever the health "
+                 "changes (NO_ANSWER: no server is reached), until a signal")
+      ->excludes("--timeout");
+  command->callback([flags, &outcome] {
+    outcome =
+        flags->watch ? RunWatch(flags->connection) : RunOnce(flags->connection);
+  });
 }
 
 }  // namespace groupnorm::cli

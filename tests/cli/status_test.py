@@ -1,10 +1,12 @@
 """`groupnorm status` with real servers, and with none."""
 
+import contextlib
+import signal
 import socket
 import subprocess
 import unittest
 
-from cli_case import CLI, FILE, NO_ANSWER, OK, CliTest
+from cli_case import CLI, FILE, NO_ANSWER, OK, SERVER, CliTest
 
 
 class Status(CliTest):
@@ -15,6 +17,7 @@ class Status(CliTest):
         lines = dict(line.split("  ", 1) for line in done.stdout.splitlines())
         facts = {name: value.strip() for name, value in lines.items()}
         self.assertEqual(facts["address"], address)
+        self.assertEqual(facts["health"], "SERVING")
         self.assertRegex(facts["version"], r"^\d+\.\d+\.\d+$")
         self.assertRegex(facts["uptime"], r"^\d+(s|m(\d+s)?)$")
         self.assertEqual(facts["workers"], "3")
@@ -52,6 +55,49 @@ class Status(CliTest):
             self.fail_with(NO_ANSWER,
                            f"no answer from {address} within 50ms (--timeout allows more)",
                            "status", "--server", address, "--timeout", "50ms")
+
+    @contextlib.contextmanager
+    def draining(self):
+        """A server that has said that it goes, and answers still; its address."""
+        command = [SERVER, "--listen", "127.0.0.1:0", "--drain-delay", "300s"]
+        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as process:
+            try:
+                address = process.stdout.readline().split()[-1]
+                process.terminate()
+                while "draining" not in (line := process.stderr.readline()):
+                    self.assertTrue(line)
+                yield address
+            finally:
+                process.terminate()  # The second signal ends it at once.
+                process.communicate(timeout=60)
+
+    def test_fails_where_the_server_is_not_serving(self):
+        with self.draining() as address:
+            # The health changes just after the line that says that it will.
+            for _ in range(1000):
+                done = self.run_cli("status", "--server", address)
+                if done.returncode != OK:
+                    break
+        self.assertEqual(done.returncode, NO_ANSWER)
+        self.assertIn("health             NOT_SERVING\n", done.stdout)
+        self.assertEqual(done.stderr,
+                         f"groupnorm: {address}: NOT_SERVING, expected SERVING\n")
+
+    def test_watches_a_server_until_it_is_gone(self):
+        with self.server() as address:
+            process = self.enterContext(subprocess.Popen(
+                [CLI, "status", "--watch", "--server", address], text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+            self.addCleanup(process.terminate)
+            time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+            self.assertRegex(process.stdout.readline(), rf"^{time} SERVING\n$")
+        self.assertRegex(process.stdout.readline(), rf"^{time} NOT_SERVING\n$")
+        self.assertRegex(process.stdout.readline(), rf"^{time} NO_ANSWER\n$")
+        with self.server(listen=address):
+            self.assertRegex(process.stdout.readline(), rf"^{time} SERVING\n$")
+        process.terminate()
+        self.assertEqual(process.wait(), -signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+#include "client/cli/server_probe.h"
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/address.h"
+#include "groupnorm/v1/groupnorm.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+
+namespace groupnorm::cli {
+
+namespace {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+
+constexpr char kService[] = "groupnorm.v1.GroupNormService";
+
+// A watch is to notice within a second that a server is back, and within 15 s
+// that a machine is frozen. The server permits a ping every second.
+constexpr int kReconnectBackoffMs = 1'000;
+constexpr int kConnectTimeoutMs = 5'000;
+constexpr int kKeepaliveTimeMs = 10'000;
+constexpr int kKeepaliveTimeoutMs = 5'000;
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectBackoffMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectBackoffMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  if (IsLoopback(address) || IsList(address)) {
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  }
+  return grpc::CreateCustomChannel(
+      TargetOf(address), grpc::InsecureChannelCredentials(), arguments);
+}
+
+HealthCheckRequest AboutTheService() {
+  HealthCheckRequest request;
+  request.set_service(kService);
+  return request;
+}
+
+std::string HealthText(const HealthCheckResponse& response) {
+  return HealthCheckResponse::ServingStatus_Name(response.status());
+}
+
+}  // namespace
+
+struct ServerProbe::Stubs {
+  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
+      : health(channel), service(channel) {}
+
+  grpc::health::v1::Health::Stub health;
+  v1::GroupNormService::Stub service;
+
+  /// Makes a call with a deadline; its failure in the client library's words.
+  template <typename Call>
+  static absl::Status Ask(const std::string& address, absl::Duration timeout,
+                          const Call& call) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+    return StatusOf(call(&context), address,
+                    absl::StrCat(" within ", absl::FormatDuration(timeout)));
+  }
+
+  static absl::Status StatusOf(const grpc::Status& status,
+                               const std::string& address,
+                               const std::string& within) {
+    const auto code = static_cast<absl::StatusCode>(status.error_code());
+    switch (code) {
+      case absl::StatusCode::kUnavailable:
+        return absl::Status(code, absl::StrCat("no answer from ", address, ": ",
+                                               status.error_message()));
+      case absl::StatusCode::kDeadlineExceeded:
+        return absl::Status(code,
+                            absl::StrCat("no answer from ", address, within));
+      default:
+        return absl::Status(code, status.error_message());
+    }
+  }
+};
+
+ServerProbe::ServerProbe(const std::string& address)
+    : address_(address),
+      stubs_(std::make_unique<Stubs>(MakeChannel(address))) {}
+
+ServerProbe::~ServerProbe() = default;
+
+absl::StatusOr<std::string> ServerProbe::Health(absl::Duration timeout) {
+  HealthCheckResponse response;
+  absl::Status status =
+      Stubs::Ask(address_, timeout, [&](grpc::ClientContext* context) {
+        return stubs_->health.Check(context, AboutTheService(), &response);
+      });
+  if (!status.ok()) return status;
+  return HealthText(response);
+}
+
+absl::StatusOr<v1::GetServerInfoResponse> ServerProbe::Info(
+    absl::Duration timeout) {
+  v1::GetServerInfoResponse response;
+  absl::Status status =
+      Stubs::Ask(address_, timeout, [&](grpc::ClientContext* context) {
+        return stubs_->service.GetServerInfo(
+            context, v1::GetServerInfoRequest(), &response);
+      });
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::Status ServerProbe::Watch(
+    const std::function<bool(const std::string&)>& next) {
+  grpc::ClientContext context;
+  const auto stream = stubs_->health.Watch(&context, AboutTheService());
+  HealthCheckResponse response;
+  while (stream->Read(&response)) {
+    if (!next(HealthText(response))) {
+      context.TryCancel();
+      stream->Finish();
+      return absl::OkStatus();
+    }
+  }
+  absl::Status status = Stubs::StatusOf(stream->Finish(), address_, "");
+  if (!status.ok()) return status;
+  return absl::UnavailableError(absl::StrCat("no answer from ", address_,
+                                             ": the server ended the watch"));
+}
+
+}  // namespace groupnorm::cli
