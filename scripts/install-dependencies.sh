@@ -19,6 +19,7 @@ case "${1-}" in
     packages+=(
       git
       python3-mpmath python3-protobuf # the conformance vectors
+      python3-grpcio python3-pip python3-setuptools python3-venv python3-wheel # the Python client
       python3-matplotlib # the picture of the benchmarks
       clang clang-format clang-tidy
       libclang-rt-14-dev # libFuzzer

@@ -1,0 +1,1 @@
+"""The messages and stubs of groupnorm.v1."""
