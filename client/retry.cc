@@ -43,8 +43,10 @@ bool IsTransient(const AttemptFailure& failure) {
   }
   switch (failure.code) {
     case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kDeadlineExceeded:
       return true;
+    case absl::StatusCode::kDeadlineExceeded:
+      // The next attempt sends as much over the same line.
+      return !absl::EndsWith(failure.text, "(--read-timeout)");
     case absl::StatusCode::kCancelled:
       return !IsFromServer(failure.text);
     default:

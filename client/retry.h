@@ -38,7 +38,8 @@ absl::Duration ParsePushback(std::string_view text);
 ///
 ///  - UNAVAILABLE, whoever says so: no connection, a broken one, a server that
 ///    is full or drains;
-///  - DEADLINE_EXCEEDED: the attempt's own timeout ran out;
+///  - DEADLINE_EXCEEDED, where the attempt's own timeout ran out; not where the
+///    request took longer to arrive than the server allows, `--read-timeout`;
 ///  - any stream that was reset, in the words of gRPC: by a server that ended,
 ///    by a proxy that lost its server, or (RESOURCE_EXHAUSTED) by a server that
 ///    ran out of memory for messages and cancelled what it saw first;

@@ -65,9 +65,14 @@ int Serve(const groupnorm::Flags& flags, const sigset_t& signals) {
   spdlog::info("version {} listening on {}", groupnorm::ServerVersion(),
                addresses);
 
-  spdlog::info("memory: {}",
-               groupnorm::DescribeMemoryBound(groupnorm::MemoryBoundOf(
-                   groupnorm::WithDefaults(flags.server))));
+  const groupnorm::MemoryBound bound =
+      groupnorm::MemoryBoundOf(groupnorm::WithDefaults(flags.server));
+  spdlog::info("memory: {}", groupnorm::DescribeMemoryBound(bound));
+  if (const std::string warning =
+          groupnorm::MemoryWarning(bound, groupnorm::UsableMemoryBytes());
+      !warning.empty()) {
+    spdlog::warn("memory: {}", warning);
+  }
 
   const int signal = WaitForSignal(signals);
   spdlog::info("signal {}: draining after {} for at most {}", signal,

@@ -1,10 +1,14 @@
 #include "server/memory_bound.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/cgroup.h"
 
 namespace groupnorm {
 namespace {
@@ -91,6 +95,20 @@ std::string DescribeMemoryBound(const MemoryBound& bound) {
       " to receive requests, ", Size(bound.queued), " to compute them, ",
       Size(bound.idle), " kept for the next ones, ", Size(bound.kept),
       " kept by the allocator, ", Size(bound.fixed), " for the program");
+}
+
+std::int64_t UsableMemoryBytes() {
+  const std::int64_t machine = std::int64_t{::sysconf(_SC_PHYS_PAGES)} *
+                               std::int64_t{::sysconf(_SC_PAGESIZE)};
+  return std::min(machine, CgroupMemoryLimit("/").value_or(machine));
+}
+
+std::string MemoryWarning(const MemoryBound& bound, std::int64_t usable_bytes) {
+  if (bound.total() <= usable_bytes) return "";
+  return absl::StrCat("the settings allow ", Size(bound.total()),
+                      ", this process may use ", Size(usable_bytes),
+                      "; lower --max-message-bytes, --max-queued-bytes or "
+                      "--max-reading-calls");
 }
 
 }  // namespace groupnorm

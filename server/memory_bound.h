@@ -58,6 +58,14 @@ struct MemoryBound {
 /// left to choose. Saturates instead of overflowing.
 MemoryBound MemoryBoundOf(const ServerOptions& options);
 
+/// Memory in bytes that this process may use: the machine's, lowered to the
+/// cgroup's limit.
+std::int64_t UsableMemoryBytes();
+
+/// A warning that names both figures and the options to lower, where the bound
+/// is beyond `usable_bytes`; otherwise empty.
+std::string MemoryWarning(const MemoryBound& bound, std::int64_t usable_bytes);
+
 /// As in "at most 5.1 GiB: 1.6 GiB to receive requests, ...", each part rounded
 /// up.
 std::string DescribeMemoryBound(const MemoryBound& bound);

@@ -51,6 +51,22 @@ TEST(Startup, TakesOptionsFromTheEnvironment) {
             grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
+TEST(Startup, WarnsOfSettingsBeyondTheMemoryThatThereIs) {
+  ServerProcess modest({"--listen=127.0.0.1:0", "--max-message-bytes=1MiB",
+                        "--max-queued-bytes=2MiB"});
+  ServerProcess greedy(
+      {"--listen=127.0.0.1:0", "--max-queued-bytes=1048576GiB", "--workers=2"});
+  for (ServerProcess* server : {&modest, &greedy}) {
+    ExpectToServe(server->addresses().front());
+    server->Signal(SIGTERM);
+    EXPECT_EQ(server->Wait(), 0);
+  }
+  EXPECT_EQ(modest.CountErrors("this process may use"), 0);
+  EXPECT_THAT(greedy.errors(),
+              HasSubstr("[warning] memory: the settings allow 1048579.1 GiB, "
+                        "this process may use "));
+}
+
 TEST(Startup, TakesOverTheSocketOfAKilledServer) {
   const std::string path = UniquePath(".sock");
   {

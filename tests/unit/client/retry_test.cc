@@ -35,6 +35,9 @@ TEST(IsTransient, IsNotWhatTheNextAttemptMeetsAgain) {
            {StatusCode::kResourceExhausted,
             "Received message larger than max (9 vs. 8)"},
            {StatusCode::kInternal, "server: a fault"},
+           {StatusCode::kDeadlineExceeded,
+            "deadline: the request has not arrived within 30s "
+            "(--read-timeout)"},
            {StatusCode::kUnimplemented, ""},
            {StatusCode::kCancelled, "server: cancelled"},
            {StatusCode::kUnknown, ""},

@@ -55,5 +55,20 @@ TEST(MemoryBound, SaysItsTermsRoundedUp) {
             "1 MiB for the program");
 }
 
+TEST(MemoryBound, WarnsWhereThereIsLess) {
+  const MemoryBound bound = {.queued = 2048 * kMebibyte, .fixed = kMebibyte};
+  EXPECT_EQ(MemoryWarning(bound, 2049 * kMebibyte), "");
+  EXPECT_EQ(MemoryWarning(bound, 2048 * kMebibyte),
+            "the settings allow 2.0 GiB, this process may use 2.0 GiB; lower "
+            "--max-message-bytes, --max-queued-bytes or --max-reading-calls");
+  EXPECT_EQ(MemoryWarning(bound, 512 * kMebibyte),
+            "the settings allow 2.0 GiB, this process may use 512 MiB; lower "
+            "--max-message-bytes, --max-queued-bytes or --max-reading-calls");
+}
+
+TEST(MemoryBound, IsComparedWithMemoryThatThereIs) {
+  EXPECT_GT(UsableMemoryBytes(), 64 * kMebibyte);
+}
+
 }  // namespace
 }  // namespace groupnorm
