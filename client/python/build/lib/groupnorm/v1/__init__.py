@@ -1,1 +1,0 @@
-"""The messages and stubs of groupnorm.v1."""
