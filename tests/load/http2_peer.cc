@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -108,6 +109,16 @@ bool Http2Peer::Send(const Frame& frame) {
 bool Http2Peer::SendCall(std::uint32_t stream, const std::string& method) {
   return Send(
       Frame{FrameType::kHeaders, kEndHeaders, stream, CallHeaders(method)});
+}
+
+void Http2Peer::Vanish() {
+  // A filter that lets no byte of any packet pass, not even to TCP itself.
+  sock_filter nothing = {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+  const sock_fprog program = {.len = 1, .filter = &nothing};
+  EXPECT_EQ(::setsockopt(fd_, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+                         sizeof(program)),
+            0)
+      << std::strerror(errno);
 }
 
 std::optional<Frame> Http2Peer::Read(absl::Duration timeout) {

@@ -57,6 +57,10 @@ class Http2Peer {
   /// The headers of a call of `method`, "Forward" for one; its body is open.
   bool SendCall(std::uint32_t stream, const std::string& method);
 
+  /// From now on no packet of the server's arrives, nor is any answered, as
+  /// though this machine were gone.
+  void Vanish();
+
   /// Reads the next frame. Nothing after `timeout`, or at the connection's end.
   std::optional<Frame> Read(absl::Duration timeout);
 
