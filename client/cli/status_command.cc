@@ -7,10 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "client/cli/client_session.h"
-#include "client/cli/server_probe.h"
+#include "client/server_probe.h"
 
 namespace groupnorm::cli {
 
@@ -34,18 +33,16 @@ std::string BytesText(std::int64_t bytes) {
 }
 
 /// As in "1h2m5s"; Abseil gives no unit to a duration of none.
-std::string UptimeText(std::int64_t seconds) {
-  return seconds == 0 ? "0s" : absl::FormatDuration(absl::Seconds(seconds));
+std::string UptimeText(absl::Duration uptime) {
+  return uptime == absl::ZeroDuration() ? "0s" : absl::FormatDuration(uptime);
 }
 
 void Print(const std::string& address, const std::string& health,
-           const v1::GetServerInfoResponse& info) {
+           const ServerInfo& info) {
   std::string dtypes;
-  for (const int dtype : info.dtypes()) {
-    const std::string name =
-        v1::DataType_Name(static_cast<v1::DataType>(dtype));
+  for (const DataType dtype : info.dtypes) {
     absl::StrAppend(&dtypes, dtypes.empty() ? "" : " ",
-                    absl::StripPrefix(name, "DATA_TYPE_"));
+                    std::string(DataTypeName(dtype)));
   }
   absl::PrintF(
       "address            %s\n"
@@ -56,17 +53,15 @@ void Print(const std::string& address, const std::string& health,
       "simd target        %s\n"
       "dtypes             %s\n"
       "max message bytes  %s\n",
-      address, health, info.version(), UptimeText(info.uptime_seconds()),
-      info.workers(), info.simd_target(), dtypes,
-      BytesText(info.max_message_bytes()));
+      address, health, info.version, UptimeText(info.uptime), info.workers,
+      info.simd_target, dtypes, BytesText(info.max_message_bytes));
 }
 
 Outcome RunOnce(const ConnectionFlags& flags) {
   ServerProbe probe(flags.server);
   const absl::StatusOr<std::string> health = probe.Health(flags.timeout);
   if (!health.ok()) return CallFailure(health.status());
-  const absl::StatusOr<v1::GetServerInfoResponse> info =
-      probe.Info(flags.timeout);
+  const absl::StatusOr<ServerInfo> info = probe.Info(flags.timeout);
   if (!info.ok()) return CallFailure(info.status());
   Print(flags.server, *health, *info);
   if (*health == kServing) return {};

@@ -1,9 +1,12 @@
-#include "client/cli/server_probe.h"
+#include "client/server_probe.h"
 
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
+
+#include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -11,7 +14,7 @@
 #include "groupnorm/v1/groupnorm.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
-namespace groupnorm::cli {
+namespace groupnorm {
 
 namespace {
 
@@ -46,6 +49,21 @@ HealthCheckRequest AboutTheService() {
   HealthCheckRequest request;
   request.set_service(kService);
   return request;
+}
+
+std::optional<DataType> KnownDataType(int dtype) {
+  switch (dtype) {
+    case v1::DATA_TYPE_FLOAT32:
+      return DataType::kFloat32;
+    case v1::DATA_TYPE_FLOAT64:
+      return DataType::kFloat64;
+    case v1::DATA_TYPE_FLOAT16:
+      return DataType::kFloat16;
+    case v1::DATA_TYPE_BFLOAT16:
+      return DataType::kBfloat16;
+    default:
+      return std::nullopt;
+  }
 }
 
 std::string HealthText(const HealthCheckResponse& response) {
@@ -104,8 +122,7 @@ absl::StatusOr<std::string> ServerProbe::Health(absl::Duration timeout) {
   return HealthText(response);
 }
 
-absl::StatusOr<v1::GetServerInfoResponse> ServerProbe::Info(
-    absl::Duration timeout) {
+absl::StatusOr<ServerInfo> ServerProbe::Info(absl::Duration timeout) {
   v1::GetServerInfoResponse response;
   absl::Status status =
       Stubs::Ask(address_, timeout, [&](grpc::ClientContext* context) {
@@ -113,7 +130,16 @@ absl::StatusOr<v1::GetServerInfoResponse> ServerProbe::Info(
             context, v1::GetServerInfoRequest(), &response);
       });
   if (!status.ok()) return status;
-  return response;
+  ServerInfo info;
+  info.version = response.version();
+  info.max_message_bytes = response.max_message_bytes();
+  for (const int dtype : response.dtypes()) {
+    if (const auto known = KnownDataType(dtype)) info.dtypes.push_back(*known);
+  }
+  info.workers = response.workers();
+  info.simd_target = response.simd_target();
+  info.uptime = absl::Seconds(response.uptime_seconds());
+  return info;
 }
 
 absl::Status ServerProbe::Watch(
@@ -134,4 +160,4 @@ absl::Status ServerProbe::Watch(
                                              ": the server ended the watch"));
 }
 
-}  // namespace groupnorm::cli
+}  // namespace groupnorm

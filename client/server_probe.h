@@ -1,5 +1,5 @@
-#ifndef GROUPNORM_CLIENT_CLI_SERVER_PROBE_H_
-#define GROUPNORM_CLIENT_CLI_SERVER_PROBE_H_
+#ifndef GROUPNORM_CLIENT_SERVER_PROBE_H_
+#define GROUPNORM_CLIENT_SERVER_PROBE_H_
 
 #include <functional>
 #include <memory>
@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "groupnorm/v1/groupnorm.pb.h"
+#include "groupnorm/client.h"
 
-namespace groupnorm::cli {
+namespace groupnorm {
 
 /// Asks a server for its health and what it is. Unlike a Client, whose calls
 /// avoid a server that is not serving, and which tries again. Not thread-safe.
@@ -27,7 +27,8 @@ class ServerProbe {
   /// words of the client library.
   absl::StatusOr<std::string> Health(absl::Duration timeout);
 
-  absl::StatusOr<v1::GetServerInfoResponse> Info(absl::Duration timeout);
+  /// What the server is; fails like Health().
+  absl::StatusOr<ServerInfo> Info(absl::Duration timeout);
 
   /// Passes the health on, at once and whenever it changes, until the server
   /// ends that, is lost, or `next` returns false. The status says why, OK where
@@ -40,6 +41,6 @@ class ServerProbe {
   const std::unique_ptr<Stubs> stubs_;
 };
 
-}  // namespace groupnorm::cli
+}  // namespace groupnorm
 
-#endif  // GROUPNORM_CLIENT_CLI_SERVER_PROBE_H_
+#endif  // GROUPNORM_CLIENT_SERVER_PROBE_H_
