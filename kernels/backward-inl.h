@@ -182,16 +182,18 @@ class BackwardComputation final : public Computation {
       const std::int64_t count = std::min(kMaxRuns, end - i);
       const std::int64_t first = first_group + i;
       GroupGradient groups[kMaxRuns];
-      Moments moments[kMaxRuns];
-      if (!problem_.statistics_given) {
+      if (problem_.statistics_given) {
+        SetStatistics(0, first, count, nullptr, groups);
+      } else {
+        Moments moments[kMaxRuns];
         RunMoments(tensors_.x + first * size, size, size, count, moments);
+        SetStatistics(0, first, count, moments, groups);
       }
-      SetStatistics(0, first, count, moments, groups);
       WeightedSums<T> weighted;
       for (std::int64_t g = 0; g < count; ++g) {
         SumSingleValues(first + g, i + g, groups[g].statistics, g, weighted);
       }
-      CompensatedPair totals[WeightedSums<T>::kGroups];
+      CompensatedPair totals[kMaxRuns];
       weighted.Reduce(count, totals);
       for (std::int64_t g = 0; g < count; ++g) {
         CompensatedPair total;

@@ -53,6 +53,8 @@ HWY_INLINE void AddTerms(DoubleVector x, DoubleVector dy, DoubleVector mean,
 /// begins anew after every group.
 template <typename T>
 struct RunProducts {
+  static constexpr bool kAddsPairs = kSumsInPairs<T>;
+
   const T* x;
   const T* dy;
   double mean;
@@ -88,10 +90,47 @@ struct RunProducts {
   HWY_INLINE void AddFirst(std::int64_t i, std::int64_t count, First& first,
                            Second& second) const {
     const Doubles d;
+    AddFirstTerms(LoadFirstAs(d, x + i, count), LoadFirstAs(d, dy + i, count),
+                  count, first, second);
+  }
+
+  HWY_INLINE void AddPairs(std::int64_t i, PlainLanes& even_first,
+                           PlainLanes& even_second, PlainLanes& odd_first,
+                           PlainLanes& odd_second) const {
+    const Doubles d;
+    hn::Vec<hn::Rebind<float, Doubles>> even, odd, even_dy, odd_dy;
+    LoadPairs(x + i, even, odd);
+    LoadPairs(dy + i, even_dy, odd_dy);
+    const auto means = hn::Set(d, mean);
+    AddTerms(hn::PromoteTo(d, even), hn::PromoteTo(d, even_dy), means,
+             even_first, even_second);
+    AddTerms<false>(hn::PromoteTo(d, odd), hn::PromoteTo(d, odd_dy), means,
+                    odd_first, odd_second);
+  }
+
+  HWY_INLINE void AddFirstPairs(std::int64_t i, std::int64_t count,
+                                PlainLanes& even_first, PlainLanes& even_second,
+                                PlainLanes& odd_first,
+                                PlainLanes& odd_second) const {
+    const Doubles d;
+    hn::Vec<hn::Rebind<float, Doubles>> even, odd, even_dy, odd_dy;
+    LoadFirstPairs(x + i, count, even, odd);
+    LoadFirstPairs(dy + i, count, even_dy, odd_dy);
+    AddFirstTerms(hn::PromoteTo(d, even), hn::PromoteTo(d, even_dy),
+                  (count + 1) / 2, even_first, even_second);
+    if (count == 1) return;
+    AddFirstTerms(hn::PromoteTo(d, odd), hn::PromoteTo(d, odd_dy), count / 2,
+                  odd_first, odd_second);
+  }
+
+ private:
+  template <class First, class Second>
+  HWY_INLINE void AddFirstTerms(DoubleVector values, DoubleVector gradient,
+                                std::int64_t count, First& first,
+                                Second& second) const {
+    const Doubles d;
     const auto in_run = hn::FirstN(d, static_cast<std::size_t>(count));
-    const auto gradient = LoadFirstAs(d, dy + i, count);
-    const auto deviation =
-        hn::Sub(LoadFirstAs(d, x + i, count), hn::Set(d, mean));
+    const auto deviation = hn::Sub(values, hn::Set(d, mean));
     // An infinite mean must not make a NaN of what is no value.
     first.AddProduct(gradient, hn::IfThenElseZero(in_run, deviation));
     second.Add(gradient);

@@ -155,6 +155,64 @@ HWY_INLINE void AddOdd(const Terms& terms, std::int64_t i, First& first,
   }
 }
 
+/// The lanes of a sum in the order of LoadPairs: those of the first 16 values
+/// of a row and of the others, the even and the odd ones.
+struct LanePairs {
+  // The compiler's own would not be for the target.
+  HWY_INLINE LanePairs() : even0(), odd0(), even16(), odd16() {}
+
+  PlainLanes even0, odd0, even16, odd16;
+};
+
+/// Whether terms are added in pairs, as those say that can be: `terms.AddPairs`
+/// and `terms.AddFirstPairs` are to 16 values what Add and AddFirst of SumLanes
+/// are to a vector.
+template <class Terms>
+constexpr bool AddsPairs() {
+  if constexpr (requires { Terms::kAddsPairs; }) {
+    return Terms::kAddsPairs;
+  } else {
+    return false;
+  }
+}
+
+/// Adds values `begin` to `end`.
+template <class Terms>
+HWY_INLINE void AddInPairs(const Terms& terms, std::int64_t begin,
+                           std::int64_t end, LanePairs& first,
+                           LanePairs& second) {
+  constexpr std::int64_t kHalf = kLanes / 2;
+  std::int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) {
+    if constexpr (requires { terms.FetchRow(i); }) terms.FetchRow(i);
+    terms.AddPairs(i, first.even0, second.even0, first.odd0, second.odd0);
+    terms.AddPairs(i + kHalf, first.even16, second.even16, first.odd16,
+                   second.odd16);
+  }
+  if (i == end) return;
+  if constexpr (requires { terms.FetchRow(i); }) terms.FetchRow(i);
+  if (i + kHalf > end) {
+    terms.AddFirstPairs(i, end - i, first.even0, second.even0, first.odd0,
+                        second.odd0);
+    return;
+  }
+  terms.AddPairs(i, first.even0, second.even0, first.odd0, second.odd0);
+  if (i + kHalf < end) {
+    terms.AddFirstPairs(i + kHalf, end - i - kHalf, first.even16, second.even16,
+                        first.odd16, second.odd16);
+  }
+}
+
+#if HWY_TARGET != HWY_SCALAR
+/// Stores the lanes in their order.
+HWY_INLINE void StorePairs(const LanePairs& pairs, double* lanes) {
+  const Doubles d;
+  hn::StoreInterleaved2(pairs.even0.sum(), pairs.odd0.sum(), d, lanes);
+  hn::StoreInterleaved2(pairs.even16.sum(), pairs.odd16.sum(), d,
+                        lanes + kLanes / 2);
+}
+#endif
+
 /// Adds the values of a segment lane by lane, and stores the lanes.
 /// `terms.Add(i, first, second)` adds those from value i on, a vector of them,
 /// and `terms.AddFirst(i, count, first, second)` the first `count` alone.
@@ -164,6 +222,16 @@ template <class First, class Second, class Terms>
 HWY_INLINE void SumLanes(const Terms& terms, std::int64_t begin,
                          std::int64_t end, double* first_lanes,
                          double* second_lanes) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (AddsPairs<Terms>()) {
+    LanePairs first;
+    LanePairs second;
+    AddInPairs(terms, begin, end, first, second);
+    StorePairs(first, first_lanes);
+    StorePairs(second, second_lanes);
+    return;
+  }
+#endif
   // As many vectors at a time as have room in the registers of AVX2 and hide
   // the latency of an addition.
   constexpr std::int64_t kVectors = 4;

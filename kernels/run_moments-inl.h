@@ -51,6 +51,8 @@ bool NeedsSecondPass(const Moments& moments, std::int64_t count,
 /// Terms x and x^2, both exact for narrow element types.
 template <typename T>
 struct RunValues {
+  static constexpr bool kAddsPairs = kSumsInPairs<T>;
+
   const T* x;
 
   /// Those from the i-th value on.
@@ -67,6 +69,33 @@ struct RunValues {
   HWY_INLINE void AddFirst(std::int64_t i, std::int64_t count, First& first,
                            Second& second) const {
     const auto v = LoadFirstAs(Doubles(), x + i, count);
+    first.Add(v);
+    second.AddProduct(v, v);
+  }
+
+  HWY_INLINE void AddPairs(std::int64_t i, PlainLanes& even_first,
+                           PlainLanes& even_second, PlainLanes& odd_first,
+                           PlainLanes& odd_second) const {
+    hn::Vec<hn::Rebind<float, Doubles>> even, odd;
+    LoadPairs(x + i, even, odd);
+    AddValues(even, even_first, even_second);
+    AddValues(odd, odd_first, odd_second);
+  }
+
+  HWY_INLINE void AddFirstPairs(std::int64_t i, std::int64_t count,
+                                PlainLanes& even_first, PlainLanes& even_second,
+                                PlainLanes& odd_first,
+                                PlainLanes& odd_second) const {
+    hn::Vec<hn::Rebind<float, Doubles>> even, odd;
+    LoadFirstPairs(x + i, count, even, odd);
+    AddValues(even, even_first, even_second);
+    AddValues(odd, odd_first, odd_second);
+  }
+
+ private:
+  static HWY_INLINE void AddValues(hn::Vec<hn::Rebind<float, Doubles>> values,
+                                   PlainLanes& first, PlainLanes& second) {
+    const auto v = hn::PromoteTo(Doubles(), values);
     first.Add(v);
     second.AddProduct(v, v);
   }

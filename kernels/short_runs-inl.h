@@ -44,6 +44,20 @@ class ShortRuns {
     }
   }
 
+#if HWY_TARGET <= HWY_AVX3
+  /// The same of all lanes, in pairs.
+  HWY_INLINE void SetPairs(std::int64_t run, const LanePairs& pairs) {
+    const Doubles d;
+    const auto even = hn::Add(pairs.even0.sum(), pairs.even16.sum());
+    const auto odd = hn::Add(pairs.odd0.sum(), pairs.odd16.sum());
+    const auto sums = hn::Add(hn::ConcatLowerLower(d, odd, even),
+                              hn::ConcatUpperUpper(d, odd, even));
+    HWY_ALIGN static constexpr std::int64_t kOrder[] = {0, 4, 1, 5, 2, 6, 3, 7};
+    hn::Store(hn::TableLookupLanes(sums, hn::SetTableIndices(d, kOrder)), d,
+              sums_ + run * kPartialLanes);
+  }
+#endif
+
   template <class Lanes>
   HWY_INLINE void Set(std::int64_t run, std::int64_t lane, const Lanes& lanes) {
     const Doubles d;
@@ -163,6 +177,16 @@ template <class Lanes, class Terms>
 HWY_INLINE void SumShortRun(const Terms& terms, std::int64_t count,
                             std::int64_t run, ShortRuns& firsts,
                             ShortRuns& seconds) {
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (AddsPairs<Terms>()) {
+    LanePairs first;
+    LanePairs second;
+    AddInPairs(terms, 0, count, first, second);
+    firsts.SetPairs(run, first);
+    seconds.SetPairs(run, second);
+    return;
+  }
+#endif
   for (std::int64_t lane = 0; lane < kPartialLanes; lane += kDoubles) {
     Lanes first0, first8, first16, first24;
     Lanes second0, second8, second16, second24;

@@ -163,6 +163,27 @@ HWY_INLINE void LoadPairs(const Bfloat16* p, V& even, V& odd) {
   odd = hn::BitCast(d, hn::And(bits, hn::Set(u, 0xFFFF0000U)));
 }
 
+/// Whether consecutive elements are summed as LoadPairs loads them: where a
+/// vector has as many lanes as remain of a sum.
+template <typename T>
+inline constexpr bool kSumsInPairs =
+    std::is_same_v<T, Bfloat16>&& HWY_TARGET <= HWY_AVX3;
+
+/// LoadPairs of the first `count` elements, then zeros. Touches no others.
+template <class V>
+HWY_INLINE void LoadFirstPairs(const Bfloat16* p, std::int64_t count, V& even,
+                               V& odd) {
+  const hn::DFromV<V> d;
+  const hn::Repartition<std::uint16_t, hn::DFromV<V>> elements;
+  const auto in_run = hn::FirstN(elements, static_cast<std::size_t>(count));
+  const hn::RebindToUnsigned<hn::DFromV<V>> u;
+  const auto bits =
+      hn::BitCast(u, hn::MaskedLoad(in_run, elements,
+                                    reinterpret_cast<const std::uint16_t*>(p)));
+  even = hn::BitCast(d, hn::ShiftLeft<16>(bits));
+  odd = hn::BitCast(d, hn::And(bits, hn::Set(u, 0xFFFF0000U)));
+}
+
 #if HWY_TARGET != HWY_SCALAR
 /// Copies as many values as two vectors have lanes in the order of LoadPairs:
 /// the even ones, then the odd ones.
