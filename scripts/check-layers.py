@@ -42,7 +42,7 @@ FOREIGN = {
     "wire": r"absl/.*|grpcpp/.*|grpc/.*|google/protobuf/.*",
     "server": r"absl/.*|grpcpp/.*|grpc/.*|google/protobuf/.*|spdlog/.*|CLI/.*",
     "client": r"absl/.*|grpcpp/.*|grpc/.*",
-    "client/cli": r"absl/.*|CLI/.*",
+    "client/cli": r"absl/.*|CLI/.*|nlohmann/.*",
 }
 
 # The arithmetic runs on the threads of its caller and starts none.

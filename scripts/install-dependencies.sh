@@ -10,7 +10,8 @@ packages=(
   g++ cmake ninja-build ccache pkg-config
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libhwy-dev libcli11-dev libspdlog-dev libbenchmark-dev
-  libgtest-dev libgmock-dev nlohmann-json3-dev # the tests, which CMake looks for
+  nlohmann-json3-dev
+  libgtest-dev libgmock-dev # the tests, which CMake looks for
   python3 python3-numpy python3-pil # the pictures of the demo
 )
 case "${1-}" in

@@ -10,25 +10,17 @@
 
 namespace groupnorm::cli {
 
-namespace {
-
-// With the library's waits in between about three seconds: enough for a server
-// that restarts, and not long for a wrong address.
-constexpr int kMaxAttempts = 10;
-
-absl::Duration ParseTimeout(const std::string& text) {
+absl::Duration ParseDuration(const std::string& flag, const std::string& text) {
   absl::Duration timeout;
   if (!absl::ParseDuration(text, &timeout) || timeout <= absl::ZeroDuration() ||
       timeout == absl::InfiniteDuration()) {
     throw CLI::ValidationError(
-        "--timeout",
+        flag,
         absl::StrCat(
             text, ", expected a positive duration with its unit, as in 60s"));
   }
   return timeout;
 }
-
-}  // namespace
 
 const char kEmbeddedByDefault[] = "Default: compute within this process";
 
@@ -49,7 +41,7 @@ void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags,
       .add_option_function<std::string>(
           "--timeout",
           [&flags](const std::string& text) {
-            flags.timeout = ParseTimeout(text);
+            flags.timeout = ParseDuration("--timeout", text);
           },
           "Time that one call may take in all, with its unit: 500ms, 60s, 5m. "
           "Default: 60s")
@@ -72,7 +64,7 @@ absl::StatusOr<ClientSession> ClientSession::Open(
   absl::StatusOr<std::unique_ptr<Client>> client =
       Client::Create({.address = session.address_,
                       .timeout = flags.timeout,
-                      .retry = {.max_attempts = kMaxAttempts}});
+                      .retry = {.max_attempts = flags.max_attempts}});
   if (!client.ok()) return client.status();
   session.client_ = *std::move(client);
   return session;

@@ -17,12 +17,19 @@ namespace groupnorm::cli {
 struct ConnectionFlags {
   std::string server;  ///< Empty: a server within this process.
   absl::Duration timeout = absl::Seconds(60);
+  /// With the library's waits in between about three seconds: enough for a
+  /// server that restarts, and not long for a wrong address.
+  int max_attempts = 10;
 };
 
 /// Adds --server (or GROUPNORM_SERVER) and --timeout to a command.
 /// `default_server` is what happens without --server, for the help text.
 void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags,
                         const std::string& default_server);
+
+/// A duration as the flags take it: positive, finite, with its unit. Throws
+/// CLI::ValidationError, which names the flag.
+absl::Duration ParseDuration(const std::string& flag, const std::string& text);
 
 /// `default_server` of the commands that compute without a server.
 extern const char kEmbeddedByDefault[];

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/backward_command.h"
+#include "client/cli/bench_command.h"
 #include "client/cli/forward_command.h"
 #include "client/cli/leftover.h"
 #include "client/cli/outcome.h"
@@ -70,6 +71,7 @@ Outcome Run(int argc, char** argv) {
   groupnorm::cli::AddBackwardCommand(app, outcome);
   groupnorm::cli::AddVerifyCommand(app, outcome);
   groupnorm::cli::AddStatusCommand(app, outcome);
+  groupnorm::cli::AddBenchCommand(app, outcome);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

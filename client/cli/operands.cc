@@ -18,26 +18,23 @@ namespace {
 constexpr char kChannelsFirst[] = "channels-first";
 constexpr char kChannelsLast[] = "channels-last";
 
-/// CLI11 itself turns a number beyond its type into another one.
+}  // namespace
+
 std::string WholeNumberFault(const std::string& text) {
   std::int64_t ignored = 0;
   if (absl::SimpleAtoi(text, &ignored)) return "";
   return absl::StrCat("\"", text, "\", expected a whole number");
 }
 
-/// CLI11 itself takes an empty text for an option that was not given.
 std::string NumberFault(const std::string& text) {
   double ignored = 0;
   if (absl::SimpleAtod(text, &ignored)) return "";
   return absl::StrCat("\"", text, "\", expected a number");
 }
 
-/// CLI::IsMember, without what that adds to the help text.
 CLI::Validator OneOf(const std::vector<std::string>& values) {
   return CLI::IsMember(values).description("");
 }
-
-}  // namespace
 
 void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
   command
@@ -59,17 +56,7 @@ void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
                   "1e-5")
       ->type_name("E")
       ->check(NumberFault);
-  command
-      .add_option_function<std::string>(
-          "--layout",
-          [&flags](const std::string& layout) {
-            flags.layout = layout == kChannelsLast ? Layout::kChannelsLast
-                                                   : Layout::kChannelsFirst;
-          },
-          "Order of the axes: channels-first (N, C, *), the default, or "
-          "channels-last (N, *, C)")
-      ->type_name("LAYOUT")
-      ->check(OneOf({kChannelsFirst, kChannelsLast}));
+  AddLayoutFlag(command, flags.layout);
   command
       .add_option("--weight", flags.weight,
                   "Factor of every channel, of shape [C]. Default: ones")
@@ -95,6 +82,20 @@ void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
           "NumPy has no type for; the input is one of them")
       ->type_name("DTYPE")
       ->check(OneOf({"bfloat16"}));
+}
+
+void AddLayoutFlag(CLI::App& command, Layout& layout) {
+  command
+      .add_option_function<std::string>(
+          "--layout",
+          [&layout](const std::string& text) {
+            layout = text == kChannelsLast ? Layout::kChannelsLast
+                                           : Layout::kChannelsFirst;
+          },
+          "Order of the axes: channels-first (N, C, *), the default, or "
+          "channels-last (N, *, C)")
+      ->type_name("LAYOUT")
+      ->check(OneOf({kChannelsFirst, kChannelsLast}));
 }
 
 void AddBiasFlag(CLI::App& command, std::optional<std::string>& bias) {

@@ -2,9 +2,11 @@
 #define GROUPNORM_CLIENT_CLI_OPERANDS_H_
 
 #include <CLI/App.hpp>
+#include <CLI/Validators.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/cli/npy.h"
@@ -29,6 +31,19 @@ struct OperandFlags {
     return bfloat16 ? Uint16::kBfloat16 : Uint16::kRefused;
   }
 };
+
+/// A check of an option: CLI11 itself turns a number beyond its type into
+/// another one.
+std::string WholeNumberFault(const std::string& text);
+
+/// The same: CLI11 itself takes an empty text for an option not given.
+std::string NumberFault(const std::string& text);
+
+/// CLI::IsMember, without what that adds to the help text.
+CLI::Validator OneOf(const std::vector<std::string>& values);
+
+/// Adds --layout.
+void AddLayoutFlag(CLI::App& command, Layout& layout);
 
 /// Adds INPUT.npy, --num-groups, --epsilon, --layout, --weight, --mean, --rstd
 /// and --dtype.

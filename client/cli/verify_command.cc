@@ -1,7 +1,5 @@
 #include "client/cli/verify_command.h"
 
-#include <unistd.h>
-
 #include <CLI/Option.hpp>
 #include <cstdint>
 #include <cstdio>
@@ -12,9 +10,9 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "client/cli/client_session.h"
 #include "client/cli/operands.h"
+#include "client/cli/progress_line.h"
 #include "client/cli/verify/check.h"
 #include "client/cli/verify/matrix.h"
 #include "client/cli/verify/run.h"
@@ -47,34 +45,6 @@ verify::Service ServiceOf(Client& client) {
   };
 }
 
-/// One line on a terminal that is written over, for a run that takes longer
-/// than a second. Nothing where stderr is no terminal.
-class ProgressLine {
- public:
-  explicit ProgressLine(std::size_t num_cells)
-      : num_cells_(num_cells), terminal_(isatty(STDERR_FILENO) != 0) {}
-
-  ~ProgressLine() {
-    if (shown_) std::fprintf(stderr, "\r\033[K");
-  }
-
-  ProgressLine(const ProgressLine&) = delete;
-  ProgressLine& operator=(const ProgressLine&) = delete;
-
-  void Update(std::size_t num_done) {
-    if (!terminal_ || absl::Now() < next_) return;
-    shown_ = true;
-    next_ = absl::Now() + absl::Milliseconds(100);
-    std::fprintf(stderr, "\r%zu of %zu cells", num_done, num_cells_);
-  }
-
- private:
-  const std::size_t num_cells_;
-  const bool terminal_;
-  absl::Time next_ = absl::Now() + absl::Seconds(1);
-  bool shown_ = false;
-};
-
 /// Says which server is verified. Fails where it does not answer.
 absl::Status PrintServer(const VerifyFlags& flags, ClientSession& session) {
   const absl::StatusOr<ServerInfo> info = session.client().GetServerInfo();
@@ -94,10 +64,13 @@ absl::StatusOr<verify::Report> VerifyMatrix(const VerifyFlags& flags,
       "random tensors of seed %d: %d cells, each a Forward and a "
       "Backward\n\n",
       flags.seed, cells.size());
-  ProgressLine progress(cells.size());
+  ProgressLine progress;
   return verify::RunCells(
-      service, cells, flags.seed,
-      [&progress](std::size_t num_done) { progress.Update(num_done); });
+      service, cells, flags.seed, [&](std::size_t num_done) {
+        progress.Update([&] {
+          return absl::StrFormat("%d of %d cells", num_done, cells.size());
+        });
+      });
 }
 
 absl::StatusOr<verify::Report> VerifyProblem(const VerifyFlags& flags,

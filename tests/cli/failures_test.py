@@ -17,7 +17,7 @@ class Failures(CliTest):
     def test_of_the_command_line(self):
         self.small_input()
         cases = [
-            ([], "expected one of forward, backward, verify, status"),
+            ([], "expected one of forward, backward, verify, status, bench"),
             (["normalize"], "normalize: not a command, expected one of forward, "),
             (["forward"], "INPUT is required (groupnorm forward --help lists"),
             (["forward", "x.npy", "-o", "y.npy"], "--num-groups is required"),

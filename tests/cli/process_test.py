@@ -13,7 +13,7 @@ from cli_case import CLI, EMBEDDED, OK, CliTest
 
 class Process(CliTest):
     def test_helps_without_a_manual(self):
-        for command in ([], ["forward"], ["backward"], ["verify"], ["status"]):
+        for command in ([], ["forward"], ["backward"], ["verify"], ["status"], ["bench"]):
             done = self.run_cli(*command, "--help")
             self.assertEqual((done.returncode, done.stderr), (OK, ""))
             self.assertIn("Usage: groupnorm", done.stdout)
