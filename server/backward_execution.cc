@@ -5,6 +5,7 @@
 #include "server/execution.h"
 #include "server/gather.h"
 #include "server/operand_buffers.h"
+#include "server/prepare.h"
 #include "server/rounding.h"
 #include "wire/response.h"
 
@@ -169,19 +170,8 @@ absl::StatusOr<std::int64_t> BackwardMemoryBytes(const BackwardRequest& request,
 
 absl::StatusOr<PreparedRequest> PrepareBackward(MessageSlices message,
                                                 const RequestLimits& limits) {
-  absl::StatusOr<BackwardRequest> request = DecodeBackwardRequest(message);
-  if (!request.ok()) return request.status();
-  const absl::StatusOr<std::int64_t> memory_bytes =
-      BackwardMemoryBytes(*request, limits);
-  if (!memory_bytes.ok()) return memory_bytes.status();
-  return PreparedRequest{
-      .memory_bytes = *memory_bytes,
-      .begin = [request = *std::move(request), message = std::move(message)](
-                   BufferPool& pool, std::function<void()> gathered) mutable
-      -> std::unique_ptr<Execution> {
-        return std::make_unique<BackwardExecution>(request, std::move(message),
-                                                   pool, std::move(gathered));
-      }};
+  return Prepare<BackwardExecution>(
+      &DecodeBackwardRequest, &BackwardMemoryBytes, std::move(message), limits);
 }
 
 }  // namespace groupnorm

@@ -5,6 +5,7 @@
 #include "server/execution.h"
 #include "server/gather.h"
 #include "server/operand_buffers.h"
+#include "server/prepare.h"
 #include "wire/response.h"
 
 namespace groupnorm {
@@ -95,19 +96,8 @@ absl::StatusOr<std::int64_t> ForwardMemoryBytes(const ForwardRequest& request,
 
 absl::StatusOr<PreparedRequest> PrepareForward(MessageSlices message,
                                                const RequestLimits& limits) {
-  absl::StatusOr<ForwardRequest> request = DecodeForwardRequest(message);
-  if (!request.ok()) return request.status();
-  const absl::StatusOr<std::int64_t> memory_bytes =
-      ForwardMemoryBytes(*request, limits);
-  if (!memory_bytes.ok()) return memory_bytes.status();
-  return PreparedRequest{
-      .memory_bytes = *memory_bytes,
-      .begin = [request = *std::move(request), message = std::move(message)](
-                   BufferPool& pool, std::function<void()> gathered) mutable
-      -> std::unique_ptr<Execution> {
-        return std::make_unique<ForwardExecution>(request, std::move(message),
-                                                  pool, std::move(gathered));
-      }};
+  return Prepare<ForwardExecution>(&DecodeForwardRequest, &ForwardMemoryBytes,
+                                   std::move(message), limits);
 }
 
 }  // namespace groupnorm

@@ -81,26 +81,32 @@ ServerOptions WithMemoryForOne(absl::Duration write_timeout) {
   return options;
 }
 
+// A call that has all of the server's memory: it is answered, and its response
+// not taken.
+std::unique_ptr<RawCall> UnreadCall(TestServer& server,
+                                    const std::string& request) {
+  auto call = std::make_unique<RawCall>(server.channel(), "Forward");
+  EXPECT_TRUE(call->Send(request));
+  call->AwaitReply();
+  return call;
+}
+
 TEST(QueuedBytes, AreWaitedForUntilAnotherCallsResponseIsTaken) {
   TestServer server(WithMemoryForOne(absl::Seconds(300)));
   const std::string request = ForwardOf16MiB();
-  RawCall unread(server.channel(), "Forward");
-  ASSERT_TRUE(unread.Send(request));
-  unread.AwaitReply();
+  const auto unread = UnreadCall(server, request);
   // Read whole, since a slot is free, and then it waits.
   RawCall waiting(Connect(server.address()), "Forward");
   ASSERT_TRUE(waiting.Send(request));
   EXPECT_EQ(server.server().calls_in_flight(), 2);
-  EXPECT_THAT(unread.Finish(), Succeeds());
+  EXPECT_THAT(unread->Finish(), Succeeds());
   EXPECT_THAT(waiting.Finish(), Succeeds());
 }
 
 TEST(QueuedBytes, AreNotWaitedForByACallThatIsOver) {
   TestServer server(WithMemoryForOne(absl::Seconds(300)));
   const std::string request = ForwardOf16MiB();
-  RawCall unread(server.channel(), "Forward");
-  ASSERT_TRUE(unread.Send(request));
-  unread.AwaitReply();
+  const auto unread = UnreadCall(server, request);
   for (int i = 0; i < 3; ++i) {
     RawCall cancelled(Connect(server.address()), "Forward");
     ASSERT_TRUE(cancelled.Send(request));
@@ -112,7 +118,7 @@ TEST(QueuedBytes, AreNotWaitedForByACallThatIsOver) {
     EXPECT_EQ(late.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
     server.AwaitCallsInFlight(1);
   }
-  EXPECT_THAT(unread.Finish(), Succeeds());
+  EXPECT_THAT(unread->Finish(), Succeeds());
   RawCall last(Connect(server.address()), "Forward");
   ASSERT_TRUE(last.Send(request));
   EXPECT_THAT(last.Finish(), Succeeds());
@@ -121,13 +127,11 @@ TEST(QueuedBytes, AreNotWaitedForByACallThatIsOver) {
 TEST(WriteTimeout, FreesTheMemoryOfAResponseThatIsNotTaken) {
   TestServer server(WithMemoryForOne(absl::Milliseconds(200)));
   const std::string request = ForwardOf16MiB();
-  RawCall unread(server.channel(), "Forward");
-  ASSERT_TRUE(unread.Send(request));
-  unread.AwaitReply();
+  const auto unread = UnreadCall(server, request);
   RawCall waiting(Connect(server.address()), "Forward");
   ASSERT_TRUE(waiting.Send(request));
   EXPECT_THAT(waiting.Finish(), Succeeds());
-  EXPECT_EQ(unread.Finish().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_EQ(unread->Finish().error_code(), grpc::StatusCode::CANCELLED);
   server.AwaitCallsInFlight(0);
 }
 
