@@ -51,6 +51,8 @@ class MortalServer {
   std::string Start(const std::string& address) {
     process_ = std::make_unique<ServerProcess>(
         std::vector<std::string>{absl::StrCat("--listen=", address)});
+    // A signal to a server that never was would go to every process there is.
+    if (process_->ready_line().empty()) std::abort();
     return process_->addresses().front();
   }
 
