@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/backward_command.h"
 #include "client/cli/bench_command.h"
+#include "client/cli/completion_command.h"
 #include "client/cli/forward_command.h"
 #include "client/cli/leftover.h"
 #include "client/cli/outcome.h"
@@ -72,6 +73,7 @@ Outcome Run(int argc, char** argv) {
   groupnorm::cli::AddVerifyCommand(app, outcome);
   groupnorm::cli::AddStatusCommand(app, outcome);
   groupnorm::cli::AddBenchCommand(app, outcome);
+  groupnorm::cli::AddCompletionCommand(app, outcome);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

@@ -46,6 +46,8 @@ class Failures(CliTest):
             (self.forward("--mean-output", self.path("tmp/../y.npy")),
              "tmp/../y.npy: named for two results"),
             (["status", "extra"], "extra"),
+            (["completion", "csh"], "csh not in {bash}"),
+            (["completion"], "SHELL is required"),
         ]
         for arguments, message in cases:
             with self.subTest(arguments=arguments):

@@ -17,7 +17,7 @@ constexpr int kBucketBits = 6;
 constexpr std::size_t kBucketsPerOctave = std::size_t{1} << kBucketBits;
 
 std::size_t BucketOf(std::uint64_t nanoseconds) {
-  const int width = std::bit_width(nanoseconds);
+  const int width = static_cast<int>(std::bit_width(nanoseconds));
   const int shift = std::max(0, width - kBucketBits - 1);
   return static_cast<std::size_t>(shift) * kBucketsPerOctave +
          static_cast<std::size_t>(nanoseconds >> shift);
