@@ -39,6 +39,9 @@ endif()
 function(groupnorm_add_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
   add_library(${name} STATIC ${arg_SOURCES})
-  target_link_libraries(${name} PUBLIC ${arg_LINKS} PRIVATE groupnorm_flags)
+  target_link_libraries(${name} PUBLIC ${arg_LINKS}
+    PRIVATE $<BUILD_INTERFACE:groupnorm_flags>)
+  # Of the headers as well, for those who build against what is installed.
+  target_compile_features(${name} PUBLIC cxx_std_20)
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
 endfunction()
