@@ -144,10 +144,15 @@ void ServerProcess::AwaitErrors(const std::string& text, int count) const {
   while (CountErrors(text) < count) std::this_thread::yield();
 }
 
-void ServerProcess::Signal(int signal) const { ::kill(pid_, signal); }
+void ServerProcess::Signal(int signal) const {
+  // -1 would be every process of this user.
+  ASSERT_GT(pid_, 0) << "the server does not run";
+  ::kill(pid_, signal);
+}
 
 void ServerProcess::Freeze() const {
   Signal(SIGSTOP);
+  if (pid_ <= 0) return;
   siginfo_t stopped = {};
   EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED), 0);
 }
