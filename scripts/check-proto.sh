@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lints the contract as proto/buf.yaml says, and compares it with that of the
-# last release, from which it must not depart. Needs npm, to install buf into
+# Lints the contract as proto/buf.yaml says, and compares it with those of main
+# and of the last release, from which it must not depart. Needs npm, to install buf into
 # build/ the first time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +21,11 @@ fi
 
 "$buf" lint proto
 echo "proto/ is lint clean."
+main=$(git merge-base HEAD origin/main 2>/dev/null || true)
+if [[ $main && $main != "$(git rev-parse HEAD)" ]]; then
+  "$buf" breaking proto --against ".git#ref=$main,subdir=proto"
+  echo "proto/ keeps the contract of main."
+fi
 if release=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null); then
   "$buf" breaking proto --against ".git#tag=$release,subdir=proto"
   echo "proto/ keeps the contract of $release."
