@@ -23,6 +23,7 @@ case "${1-}" in
       python3-grpcio python3-pip python3-setuptools python3-venv python3-wheel # the Python client
       python3-matplotlib # the picture of the benchmarks
       clang clang-format clang-tidy
+      dpkg-dev mmdebstrap # the packages, and a clean system to try them on
       libclang-rt-14-dev # libFuzzer
     )
     ;;

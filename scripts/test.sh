@@ -30,6 +30,7 @@ more "build and tests (tsan)" build_and_test tsan
 more "build (clang)" build_only clang
 more "load in full (dev)" env GROUPNORM_LOAD=full ctest --preset dev -L load
 more "fuzz (60 s each)" scripts/fuzz.sh 60
+more "packages: install and purge" scripts/test-packages.sh
 more "clang-tidy" scripts/check-tidy.sh
 more "format" scripts/check-format.sh
 more "layers" scripts/check-layers.py
