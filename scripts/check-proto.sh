@@ -25,6 +25,8 @@ main=$(git merge-base HEAD origin/main 2>/dev/null || true)
 if [[ $main && $main != "$(git rev-parse HEAD)" ]]; then
   "$buf" breaking proto --against ".git#ref=$main,subdir=proto"
   echo "proto/ keeps the contract of main."
+else
+  echo "This is main, or there is none, to compare the contract with."
 fi
 if release=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null); then
   "$buf" breaking proto --against ".git#tag=$release,subdir=proto"
