@@ -154,6 +154,7 @@ TEST(Health, BoundsTheChecksWhoseRequestHasNotCome) {
   options.read_timeout = absl::Minutes(10);
   TestServer server(options);
   std::vector<std::unique_ptr<RawCall>> silent;
+  silent.reserve(256);
   for (int i = 0; i < 256; ++i) {
     silent.push_back(std::make_unique<RawCall>(server.channel(),
                                                "/grpc.health.v1.Health/Check"));

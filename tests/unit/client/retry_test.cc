@@ -96,12 +96,12 @@ class RetryBudgetTest : public ::testing::Test {
  protected:
   int TakeAll() {
     int taken = 0;
-    while (budget_.Take(now_)) ++taken;
+    while (budget.Take(now)) ++taken;
     return taken;
   }
 
-  absl::Time now_ = absl::UnixEpoch();
-  RetryBudget budget_{now_};
+  absl::Time now = absl::UnixEpoch();
+  RetryBudget budget{now};
 };
 
 TEST_F(RetryBudgetTest, StartsWithAHundredTokens) {
@@ -111,41 +111,41 @@ TEST_F(RetryBudgetTest, StartsWithAHundredTokens) {
 
 TEST_F(RetryBudgetTest, GainsTenInASecond) {
   TakeAll();
-  now_ += absl::Milliseconds(50);
-  EXPECT_FALSE(budget_.Take(now_));
-  now_ += absl::Milliseconds(50);
-  EXPECT_TRUE(budget_.Take(now_));
-  EXPECT_FALSE(budget_.Take(now_));
-  now_ += absl::Seconds(3);
+  now += absl::Milliseconds(50);
+  EXPECT_FALSE(budget.Take(now));
+  now += absl::Milliseconds(50);
+  EXPECT_TRUE(budget.Take(now));
+  EXPECT_FALSE(budget.Take(now));
+  now += absl::Seconds(3);
   EXPECT_EQ(TakeAll(), 30);
-  now_ += absl::Hours(1);
+  now += absl::Hours(1);
   EXPECT_EQ(TakeAll(), 100);
 }
 
 TEST_F(RetryBudgetTest, GainsNothingFromAClockThatGoesBack) {
   TakeAll();
-  EXPECT_FALSE(budget_.Take(now_ - absl::Seconds(10)));
-  EXPECT_FALSE(budget_.Take(now_));
+  EXPECT_FALSE(budget.Take(now - absl::Seconds(10)));
+  EXPECT_FALSE(budget.Take(now));
 }
 
 TEST_F(RetryBudgetTest, GainsOneFromFourCallsThatSucceed) {
   TakeAll();
-  for (int i = 0; i < 3; ++i) budget_.AddSuccess(/*took_token=*/false);
+  for (int i = 0; i < 3; ++i) budget.AddSuccess(/*took_token=*/false);
   EXPECT_EQ(TakeAll(), 0);
-  for (int i = 0; i < 5; ++i) budget_.AddSuccess(/*took_token=*/false);
+  for (int i = 0; i < 5; ++i) budget.AddSuccess(/*took_token=*/false);
   EXPECT_EQ(TakeAll(), 2);
 }
 
 TEST_F(RetryBudgetTest, GivesARetryThatSucceedsItsTokenBack) {
   TakeAll();
-  budget_.AddSuccess(/*took_token=*/true);
-  budget_.AddSuccess(/*took_token=*/true);
+  budget.AddSuccess(/*took_token=*/true);
+  budget.AddSuccess(/*took_token=*/true);
   EXPECT_EQ(TakeAll(), 2);
 }
 
 TEST_F(RetryBudgetTest, HoldsNoMoreThanAHundred) {
-  budget_.AddSuccess(/*took_token=*/true);
-  budget_.AddSuccess(/*took_token=*/false);
+  budget.AddSuccess(/*took_token=*/true);
+  budget.AddSuccess(/*took_token=*/false);
   EXPECT_EQ(TakeAll(), 100);
 }
 

@@ -19,14 +19,14 @@ using ::testing::StartsWith;
 
 class Config : public ::testing::Test {
  protected:
-  ~Config() override { std::remove(path_.c_str()); }
+  ~Config() override { std::remove(path.c_str()); }
 
   /// Parses --config of a file with these contents, after `flags`.
   absl::StatusOr<Flags> Parse(const std::string& contents,
                               std::vector<const char*> flags = {}) {
-    std::ofstream(path_) << contents;
+    std::ofstream(path) << contents;
     flags.insert(flags.begin(), {"groupnorm-server", "--config"});
-    flags.insert(flags.begin() + 2, path_.c_str());
+    flags.insert(flags.begin() + 2, path.c_str());
     return ParseFlags(static_cast<int>(flags.size()), flags.data());
   }
 
@@ -35,11 +35,11 @@ class Config : public ::testing::Test {
     const absl::StatusOr<Flags> parsed = Parse(contents, std::move(flags));
     EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument);
     const std::string message(parsed.status().message());
-    EXPECT_THAT(message, StartsWith(path_ + ":"));
-    return message.substr(std::min(message.size(), path_.size()));
+    EXPECT_THAT(message, StartsWith(path + ":"));
+    return message.substr(std::min(message.size(), path.size()));
   }
 
-  const std::string path_ =
+  const std::string path =
       ::testing::TempDir() + "groupnorm-config-" +
       ::testing::UnitTest::GetInstance()->current_test_info()->name();
 };
