@@ -105,9 +105,9 @@ TEST_F(Config, FaultsOfSettingsOutOfRangeNameFileAndLine) {
 }
 
 TEST_F(Config, FaultsOfTheFileItselfNameIt) {
-  const auto fault = [](const char* path) {
+  const auto fault = [](const char* file) {
     const std::vector<const char*> argv = {"groupnorm-server", "--config",
-                                           path};
+                                           file};
     return std::string(ParseFlags(3, argv.data()).status().message());
   };
   EXPECT_EQ(fault("/nowhere/groupnorm.conf"),
