@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "client/server_info.h"
 #include "groupnorm/v1/groupnorm.pb.h"
 #include "tensor/group_geometry.h"
 #include "wire/client_messages.h"
@@ -135,21 +136,6 @@ Fields CommonFields(const Arguments& arguments) {
   }
   fields.input = arguments.input;
   return fields;
-}
-
-ServerInfo InfoOf(const v1::GetServerInfoResponse& response) {
-  ServerInfo info;
-  info.version = response.version();
-  info.max_message_bytes = response.max_message_bytes();
-  for (const int value : response.dtypes()) {
-    if (const auto dtype = DataTypeFromValue(value)) {
-      info.dtypes.push_back(*dtype);
-    }
-  }
-  info.workers = response.workers();
-  info.simd_target = response.simd_target();
-  info.uptime = absl::Seconds(response.uptime_seconds());
-  return info;
 }
 
 absl::Status CopyForward(const grpc::ByteBuffer& reply, const Wanted& mean,

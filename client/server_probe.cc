@@ -6,11 +6,11 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <memory>
-#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/address.h"
+#include "client/server_info.h"
 #include "groupnorm/v1/groupnorm.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
@@ -49,21 +49,6 @@ HealthCheckRequest AboutTheService() {
   HealthCheckRequest request;
   request.set_service(kService);
   return request;
-}
-
-std::optional<DataType> KnownDataType(int dtype) {
-  switch (dtype) {
-    case v1::DATA_TYPE_FLOAT32:
-      return DataType::kFloat32;
-    case v1::DATA_TYPE_FLOAT64:
-      return DataType::kFloat64;
-    case v1::DATA_TYPE_FLOAT16:
-      return DataType::kFloat16;
-    case v1::DATA_TYPE_BFLOAT16:
-      return DataType::kBfloat16;
-    default:
-      return std::nullopt;
-  }
 }
 
 std::string HealthText(const HealthCheckResponse& response) {
@@ -130,16 +115,7 @@ absl::StatusOr<ServerInfo> ServerProbe::Info(absl::Duration timeout) {
             context, v1::GetServerInfoRequest(), &response);
       });
   if (!status.ok()) return status;
-  ServerInfo info;
-  info.version = response.version();
-  info.max_message_bytes = response.max_message_bytes();
-  for (const int dtype : response.dtypes()) {
-    if (const auto known = KnownDataType(dtype)) info.dtypes.push_back(*known);
-  }
-  info.workers = response.workers();
-  info.simd_target = response.simd_target();
-  info.uptime = absl::Seconds(response.uptime_seconds());
-  return info;
+  return InfoOf(response);
 }
 
 absl::Status ServerProbe::Watch(
