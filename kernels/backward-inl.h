@@ -13,6 +13,7 @@
 
 #include "hwy/cache_control.h"
 #include "kernels/backward_plan.h"
+#include "kernels/backward_sums-inl.h"
 #include "kernels/block_moments-inl.h"
 #include "kernels/blocks.h"
 #include "kernels/channel_sums-inl.h"
@@ -20,6 +21,7 @@
 #include "kernels/group_array.h"
 #include "kernels/group_norm.h"
 #include "kernels/moments.h"
+#include "kernels/parameter_gradients-inl.h"
 #include "kernels/partition.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -41,7 +43,9 @@ class BackwardComputation final : public Computation {
                  .dx = reinterpret_cast<T*>(operands.grad_input),
                  .weight = operands.weight,
                  .frozen = problem.frozen_statistics,
-                 .stream = plan_.exceeds_caches()} {
+                 .stream = plan_.exceeds_caches()},
+        sums_(plan_, scratch_, tensors_.x, tensors_.dy),
+        parameters_(problem_, operands_, plan_, scratch_) {
     ScratchLayout layout(operands.scratch);
     scratch_ = plan_.TakeScratch(layout);
   }
@@ -77,7 +81,11 @@ class BackwardComputation final : public Computation {
         StoreStatistics(window, begin, end);
         break;
       case BackwardStage::kBlockSums:
-        StoreBlockSums(window, begin, end);
+        if (blocks_.channels_last()) {
+          for (std::int64_t i = begin; i < end; ++i) StoreTileSums(window, i);
+        } else {
+          sums_.StoreOfChannels(window.first, begin, end);
+        }
         break;
       case BackwardStage::kGroupGradients:
         for (std::int64_t i = begin; i < end; ++i) {
@@ -96,7 +104,7 @@ class BackwardComputation final : public Computation {
         }
         break;
       case BackwardStage::kFold:
-        Fold(window, begin, end);
+        parameters_.Fold(window, begin, end);
         break;
     }
     if (tensors_.stream) hwy::FlushStream();
@@ -218,28 +226,21 @@ class BackwardComputation final : public Computation {
                                   WeightedSums<T>& weighted) const {
     const Doubles d;
     const std::int64_t size = geometry_.group_size();
-    const bool per_sample = problem_.per_sample_gradients;
-    double* grad_weight = nullptr;
-    double* grad_bias = nullptr;
-    if (problem_.want_grad_weight) {
-      grad_weight = per_sample ? operands_.grad_weight + group * size
-                               : scratch_.sums.ds + index * size;
-    }
-    if (problem_.want_grad_bias) {
-      grad_bias = per_sample ? operands_.grad_bias + group * size
-                             : scratch_.sums.db + index * size;
-    }
+    const std::int64_t groups = geometry_.num_groups;
+    const std::int64_t channel = group % groups * size;
+    const ChannelSums row = parameters_.RowOf(group / groups, index / groups);
     const auto rstd = hn::Set(d, statistics.rstd);
     weighted.SetSingleValues(
-        slot, operands_.weight + group % geometry_.num_groups * size,
-        tensors_.x + group * size, tensors_.dy + group * size, statistics.mean,
-        size,
+        slot, operands_.weight + channel, tensors_.x + group * size,
+        tensors_.dy + group * size, statistics.mean, size,
         [&](std::int64_t c, std::int64_t count, DoubleVector ds,
             DoubleVector db) HWY_ATTR {
-          if (grad_weight != nullptr) {
-            StoreUpTo(d, hn::Mul(ds, rstd), grad_weight + c, count);
+          if (row.ds != nullptr) {
+            StoreUpTo(d, hn::Mul(ds, rstd), row.ds + channel + c, count);
           }
-          if (grad_bias != nullptr) StoreUpTo(d, db, grad_bias + c, count);
+          if (row.db != nullptr) {
+            StoreUpTo(d, db, row.db + channel + c, count);
+          }
         });
   }
 
@@ -313,119 +314,11 @@ class BackwardComputation final : public Computation {
     }
   }
 
-  // Counts the blocks of the window's panels, or channels first of its
-  // channels.
-  void StoreBlockSums(const Window& window, std::int64_t begin,
-                      std::int64_t end) {
-    const std::int64_t blocks = blocks_.per_channel();
-    const std::int64_t channels = geometry_.channels;
-    const ChannelSums& sums =
-        plan_.merges_sums() ? scratch_.block_sums : scratch_.sums;
-    for (std::int64_t i = begin; i < end;) {
-      if (blocks_.channels_last()) {
-        const Panel panel = PanelOf(window, i / blocks);
-        const std::int64_t slot =
-            (panel.sample - window.first) * blocks + i % blocks;
-        const GroupGradient* groups = GroupsOf(panel, window);
-        for (std::int64_t c = 0; c < panel.num_channels; c += kMaxChannels) {
-          SumTile(panel, i % blocks, c, groups,
-                  sums.From(slot * channels + panel.channel + c));
-        }
-        ++i;
-        continue;
-      }
-      // Neighbouring channels of a group are summed together where they can be.
-      const std::int64_t sample = i / blocks / channels;
-      const std::int64_t channel = i / blocks % channels;
-      const std::int64_t group = channel / geometry_.group_size();
-      const double mean = scratch_.groups[sample * geometry_.num_groups + group]
-                              .statistics.mean;
-      const Block block =
-          blocks_.OfChannel(window.first + sample, channel, i % blocks);
-      const ChannelSums to =
-          sums.From((sample * blocks + i % blocks) * channels + channel);
-      const T* x = tensors_.x + block.offset;
-      const T* dy = tensors_.dy + block.offset;
-      if (blocks > 1) {
-        SumChannelBlock(x, dy, block.width, mean, 0, to.ds, to.db);
-        ++i;
-      } else {
-        const std::int64_t next =
-            std::min(end - i, (group + 1) * geometry_.group_size() - channel);
-        SumChannels(x, dy, geometry_.spatial, next, mean, 0, to);
-        i += next;
-      }
-    }
-  }
-
-  // The sums over the index-th block of at most kMaxChannels channels of a
-  // panel, from `column` on, channels last.
-  void SumTile(const Panel& panel, std::int64_t index, std::int64_t column,
-               const GroupGradient* groups, const ChannelSums& sums) const {
-    const Columns columns = ColumnsOf(blocks_.OfPanel(panel, index), column);
-    double means[kColumnCapacity];
-    const std::int64_t group_size = geometry_.group_size();
-    for (std::int64_t c = 0; c < columns.width;) {
-      const std::int64_t group = (column + c) / group_size;
-      const std::int64_t next =
-          std::min(columns.width, (group + 1) * group_size - column);
-      std::fill(means + c, means + next, groups[group].statistics.mean);
-      c = next;
-    }
-    groupnorm::HWY_NAMESPACE::Fold(columns, means);
-    SumTileChannels(tensors_.x, tensors_.dy, columns, means, sums);
-  }
-
-  // In elements: how far ahead the sums of a group fetch. Nothing where a group
-  // leaves the second-level cache before it is read again: such groups are
-  // long, and what the processor fetches by itself then is better.
-  std::int64_t FetchAhead() const {
-    constexpr std::int64_t kBytes = 6144;
-    constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
-    const bool fits =
-        geometry_.values_per_group() * kSize * 2 <= kSecondLevelBytes / 2;
-    return fits ? kBytes / kSize : 0;
-  }
-
-  // The sums over at most kMaxChannels channels of a panel, from its
-  // `column`-th on.
-  void SumPanelChannels(const Panel& panel, std::int64_t first_sample,
-                        std::int64_t column, std::int64_t num_channels,
-                        const GroupGradient* groups,
-                        const ChannelSums& sums) const {
-    const std::int64_t blocks = blocks_.per_channel();
-    const std::int64_t channel = panel.channel + column;
-    if (plan_.merges_sums()) {
-      const std::int64_t slot = (panel.sample - first_sample) * blocks;
-      BlockSumsMerge merge(num_channels);
-      for (std::int64_t i = 0; i < blocks; ++i) {
-        merge.Add(scratch_.block_sums.From((slot + i) * geometry_.channels +
-                                           channel));
-      }
-      merge.Store(sums);
-    } else if (!blocks_.channels_last()) {
-      const std::int64_t group_size = geometry_.group_size();
-      std::int64_t g = column / group_size;
-      for (std::int64_t c = 0; c < num_channels; ++g) {
-        const std::int64_t end =
-            std::min(num_channels, (g + 1) * group_size - column);
-        const std::int64_t i =
-            (panel.sample * geometry_.channels + channel + c) *
-            geometry_.spatial;
-        SumChannels(tensors_.x + i, tensors_.dy + i, geometry_.spatial, end - c,
-                    groups[g].statistics.mean, FetchAhead(), sums.From(c));
-        c = end;
-      }
-    } else if (blocks == 1) {
-      SumTile(panel, 0, column, groups, sums);
-    } else {
-      BlockSumsMerge merge(num_channels);
-      for (std::int64_t i = 0; i < blocks; ++i) {
-        SumTile(panel, i, column, groups, sums);
-        merge.Add(sums);
-      }
-      merge.Store(sums);
-    }
+  // `i` counts the blocks of the window's panels, channels last.
+  void StoreTileSums(const Window& window, std::int64_t i) const {
+    const Panel panel = PanelOf(window, i / blocks_.per_panel());
+    sums_.StoreOfTile(panel, window.first, i % blocks_.per_panel(),
+                      GroupsOf(panel, window));
   }
 
   // Completes the gradients of a panel's groups, whose statistics are known.
@@ -445,7 +338,7 @@ class BackwardComputation final : public Computation {
         const std::int64_t num_channels =
             std::min(kMaxChannels, panel.num_channels - c);
         if (!plan_.stores_sums()) {
-          SumPanelChannels(panel, first_sample, c, num_channels, groups, sums);
+          sums_.OfPanel(panel, first_sample, c, num_channels, groups, sums);
         }
         AddToGroups(panel, c, num_channels, sums, groups, total);
       }
@@ -489,9 +382,8 @@ class BackwardComputation final : public Computation {
         const std::int64_t end =
             std::min(num_channels, (first + count + 1) * group_size - column);
         weighted.Set(count, weight + c, sums.From(c), end - c);
-        StoreSampleGradients(panel.sample, panel.channel + column + c, end - c,
-                             groups[first + count].statistics.rstd,
-                             sums.From(c));
+        parameters_.Store(panel.sample, panel.channel + column + c, end - c,
+                          groups[first + count].statistics.rstd, sums.From(c));
         c = end;
       }
       CompensatedPair totals[WeightedSums<T>::kGroups];
@@ -506,77 +398,6 @@ class BackwardComputation final : public Computation {
     }
   }
 
-  // The gradients of weight and bias of one sample, where they are wanted or
-  // will be folded, there in the place of the channels' sums.
-  void StoreSampleGradients(std::int64_t sample, std::int64_t channel,
-                            std::int64_t num_channels, double rstd,
-                            const ChannelSums& sums) {
-    if (plan_.folds() && problem_.want_grad_weight) {
-      Multiply(sums.ds, rstd, num_channels, sums.ds);
-    }
-    if (!problem_.per_sample_gradients) return;
-    const std::int64_t i = sample * geometry_.channels + channel;
-    if (problem_.want_grad_weight) {
-      Multiply(sums.ds, rstd, num_channels, operands_.grad_weight + i);
-    }
-    if (problem_.want_grad_bias) {
-      std::copy_n(sums.db, num_channels, operands_.grad_bias + i);
-    }
-  }
-
-  static void Multiply(const double* values, double factor, std::int64_t count,
-                       double* products) {
-    const Doubles d;
-    for (std::int64_t i = 0; i < count; i += kDoubles) {
-      StoreUpTo(d,
-                hn::Mul(LoadUpTo(d, values + i, std::min(kDoubles, count - i)),
-                        hn::Set(d, factor)),
-                products + i, std::min(kDoubles, count - i));
-    }
-  }
-
-  // Adds the window's samples, in their order, to grad_weight and grad_bias of
-  // some channels.
-  void Fold(const Window& window, std::int64_t begin, std::int64_t end) {
-    if (problem_.want_grad_weight) {
-      FoldRows(window, scratch_.sums.ds, begin, end, operands_.grad_weight);
-    }
-    if (problem_.want_grad_bias) {
-      FoldRows(window, scratch_.sums.db, begin, end, operands_.grad_bias);
-    }
-  }
-
-  void FoldRows(const Window& window, const double* rows, std::int64_t begin,
-                std::int64_t end, double* gradient) const {
-    if (window.first == 0) std::fill(gradient + begin, gradient + end, 0.0);
-    const Doubles d;
-    const std::int64_t channels = geometry_.channels;
-    std::int64_t c = begin;
-    // Rows lie far apart: some cache lines of each.
-    for (; c + 4 * kDoubles <= end; c += 4 * kDoubles) {
-      auto total0 = hn::LoadU(d, gradient + c);
-      auto total1 = hn::LoadU(d, gradient + c + kDoubles);
-      auto total2 = hn::LoadU(d, gradient + c + 2 * kDoubles);
-      auto total3 = hn::LoadU(d, gradient + c + 3 * kDoubles);
-      for (std::int64_t n = 0; n < window.samples; ++n) {
-        const double* row = rows + n * channels + c;
-        total0 = hn::Add(total0, hn::LoadU(d, row));
-        total1 = hn::Add(total1, hn::LoadU(d, row + kDoubles));
-        total2 = hn::Add(total2, hn::LoadU(d, row + 2 * kDoubles));
-        total3 = hn::Add(total3, hn::LoadU(d, row + 3 * kDoubles));
-      }
-      hn::StoreU(total0, d, gradient + c);
-      hn::StoreU(total1, d, gradient + c + kDoubles);
-      hn::StoreU(total2, d, gradient + c + 2 * kDoubles);
-      hn::StoreU(total3, d, gradient + c + 3 * kDoubles);
-    }
-    for (; c < end; ++c) {
-      for (std::int64_t n = 0; n < window.samples; ++n) {
-        gradient[c] += rows[n * channels + c];
-      }
-    }
-  }
-
   BackwardProblem problem_;
   BackwardOperands operands_;
   BackwardPlan plan_;
@@ -584,6 +405,8 @@ class BackwardComputation final : public Computation {
   const GroupGeometry& geometry_;
   GradInputTensors<T> tensors_;
   BackwardPlan::Scratch scratch_;
+  BackwardSums<T> sums_;
+  ParameterGradients parameters_;
 };
 
 }  // namespace HWY_NAMESPACE
