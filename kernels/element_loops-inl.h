@@ -21,6 +21,13 @@ namespace HWY_NAMESPACE {
 
 inline constexpr std::int64_t kCacheLine = 64;
 
+/// Vectors of elements that fill a cache line. Past the caches a line is
+/// written at once: one that is left half written while others are begun may go
+/// to memory in two halves. 1 where StreamAs has too little to stream.
+template <class D, typename T>
+inline constexpr std::int64_t kLineVectors =
+    kVectorBytes<D, T> < kMinStreamBytes ? 1 : kCacheLine / kVectorBytes<D, T>;
+
 /// How results reach memory, which no bit depends on.
 struct Traffic {
   /// Past the caches, since they will not be read soon: worth it where the

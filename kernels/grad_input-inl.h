@@ -62,9 +62,9 @@ inline constexpr std::int64_t kGradInputRows = 4;
 
 /// grad_input of kGradInputRows rows of at least a step of columns, side by
 /// side, so that the coefficients are loaded once for all. They are in the
-/// order of LoadPairs where elements are loaded so. Where `kStream`, every
-/// vector of `dx` is aligned, and the last one whole. Returns whether all
-/// results are finite; the others are unspecified.
+/// order of LoadPairs where elements are loaded so. Where `kStream`, rows of
+/// `dx` are whole cache lines. Returns whether all results are finite; the
+/// others are unspecified.
 template <bool kStream, typename Float, typename T>
 HWY_NOINLINE bool GradInputOfRows(const RowOfGroups<Float>& row,
                                   const T* HWY_RESTRICT x,
@@ -72,7 +72,9 @@ HWY_NOINLINE bool GradInputOfRows(const RowOfGroups<Float>& row,
                                   std::int64_t width, std::int64_t stride) {
   using D = hn::ScalableTag<Float>;
   const D d;
-  constexpr std::int64_t kStep = kStepElements<Float, T>;
+  constexpr std::int64_t kVector = kStepElements<Float, T>;
+  constexpr std::int64_t kStep =
+      kStream && !kInPairs<T> ? kLineVectors<D, T> * kVector : kVector;
   const RowsAhead<T, kStep, kGradInputRows> ahead(width, stride);
   const auto zero = hn::Zero(d);
   // As in MapElements.
@@ -82,8 +84,8 @@ HWY_NOINLINE bool GradInputOfRows(const RowOfGroups<Float>& row,
     ahead.Fetch(x, c);
     ahead.Fetch(dy, c);
     auto sum = zero;
-    const OneVector<Float> coefficients(row, kInPairs<T> ? next : c);
     if constexpr (kInPairs<T>) {
+      const OneVector<Float> coefficients(row, next);
       const OneVector<Float> odd_coefficients(row, next + kSingles);
 #pragma GCC unroll 4
       for (std::int64_t r = 0; r < kGradInputRows; ++r) {
@@ -98,14 +100,18 @@ HWY_NOINLINE bool GradInputOfRows(const RowOfGroups<Float>& row,
     } else {
 #pragma GCC unroll 4
       for (std::int64_t r = 0; r < kGradInputRows; ++r) {
-        const std::int64_t i = r * stride + c;
-        const auto v =
-            FullFormula::Of(d, coefficients, 0, x + i, dy + i, LoadWhole());
-        sum = hn::Add(sum, v);
-        if constexpr (kStream) {
-          StreamAs(d, v, dx + i);
-        } else {
-          StoreAs(d, v, dx + i);
+#pragma GCC unroll 4
+        for (std::int64_t v = 0; v < kStep; v += kVector) {
+          const OneVector<Float> coefficients(row, c + v);
+          const std::int64_t i = r * stride + c + v;
+          const auto dx_vector =
+              FullFormula::Of(d, coefficients, 0, x + i, dy + i, LoadWhole());
+          sum = hn::Add(sum, dx_vector);
+          if constexpr (kStream) {
+            StreamAs(d, dx_vector, dx + i);
+          } else {
+            StoreAs(d, dx_vector, dx + i);
+          }
         }
       }
     }

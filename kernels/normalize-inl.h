@@ -74,8 +74,8 @@ HWY_NOINLINE void NormalizeRun(const T* x, T* y, std::int64_t count,
 inline constexpr std::int64_t kOutputRows = 4;
 
 /// The output of rows of `width` columns, kOutputRows of them at a time. Where
-/// `kStream`, every vector of `y` is aligned, and the last one whole. Returns
-/// the rows that it computed.
+/// `kStream`, rows of `y` are whole cache lines. Returns the rows that it
+/// computed.
 template <bool kStream, class Affine, typename T>
 HWY_NOINLINE std::int64_t NormalizeRowsSideBySide(
     const T* HWY_RESTRICT x, T* HWY_RESTRICT y, std::int64_t rows,
@@ -84,25 +84,30 @@ HWY_NOINLINE std::int64_t NormalizeRowsSideBySide(
   const D d;
   constexpr auto kVector = static_cast<std::int64_t>(hn::MaxLanes(D()));
   if (width < kVector) return 0;
-  const RowsAhead<T, kVector, kOutputRows> ahead(width, stride);
+  constexpr std::int64_t kStep =
+      kStream ? kLineVectors<D, T> * kVector : kVector;
+  const RowsAhead<T, kStep, kOutputRows> ahead(width, stride);
   std::int64_t row = 0;
   for (; row + kOutputRows <= rows; row += kOutputRows) {
-    const auto column = [&](std::int64_t c) HWY_ATTR {
-      const auto map = affine.OfVector(c);
+    const auto columns = [&](std::int64_t c) HWY_ATTR {
       ahead.Fetch(x, c);
 #pragma GCC unroll 4
       for (std::int64_t r = 0; r < kOutputRows; ++r) {
-        const std::int64_t i = r * stride + c;
-        if constexpr (kStream) {
-          StreamAs(d, map(LoadAs(d, x + i)), y + i);
-        } else {
-          StoreAs(d, map(LoadAs(d, x + i)), y + i);
+#pragma GCC unroll 4
+        for (std::int64_t v = 0; v < kStep; v += kVector) {
+          const auto map = affine.OfVector(c + v);
+          const std::int64_t i = r * stride + c + v;
+          if constexpr (kStream) {
+            StreamAs(d, map(LoadAs(d, x + i)), y + i);
+          } else {
+            StoreAs(d, map(LoadAs(d, x + i)), y + i);
+          }
         }
       }
     };
     std::int64_t c = 0;
-    for (; c + kVector <= width; c += kVector) column(c);
-    if (c < width) column(width - kVector);
+    for (; c + kStep <= width; c += kStep) columns(c);
+    if (c < width) columns(width - kStep);
     x += kOutputRows * stride;
     y += kOutputRows * stride;
   }

@@ -268,11 +268,18 @@ HWY_INLINE void StoreAs(D d, hn::Vec<D> v, T* p) {
              reinterpret_cast<typename Storage<T>::Lane*>(p));
 }
 
+/// What a vector of elements has.
+template <class D, typename T>
+inline constexpr std::int64_t kVectorBytes = hn::MaxLanes(D()) * sizeof(T);
+
+/// Highway writes so many past the caches even of shorter vectors.
+inline constexpr std::int64_t kMinStreamBytes = 16;
+
 /// Likewise, past the caches; `p` must be aligned to the vector of elements.
+/// Shorter ones than kMinStreamBytes are stored as others are.
 template <class D, typename T>
 HWY_INLINE void StreamAs(D d, hn::Vec<D> v, T* p) {
-  // Highway writes 16 bytes even of shorter vectors.
-  if constexpr (hn::MaxLanes(D()) * sizeof(T) < 16) {
+  if constexpr (kVectorBytes<D, T> < kMinStreamBytes) {
     StoreAs(d, v, p);
   } else {
     hn::Stream(ToElements<T>(d, v), ElementsOf<D, T>(),
