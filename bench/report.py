@@ -12,6 +12,7 @@ import json
 import math
 import pathlib
 
+from aims import aims_rows
 from rows import row_of
 
 HERE = pathlib.Path(__file__).parent
@@ -139,6 +140,13 @@ def shapes_table(results, names):
     return table(header, lines)
 
 
+def aims_table(results, names):
+    header = ["aim: wanted, and found", "the limit itself, x PyTorch"]
+    for name in names.values():
+        header += [f"{name}: of the limit", "x PyTorch"]
+    return table(header, aims_rows(results, names))
+
+
 def losses(results, names):
     """Where PyTorch is faster: all of it, worst first."""
     lost = [(result["x_torch"][kernel]["median"], result, kernel)
@@ -173,7 +181,8 @@ def disturbance_text(results):
 
 def markdown(about, results):
     names = target_names(about, kernels_of(results[0]))
-    parts = [about_text(about), disturbance_text(results), means_table(results, names)]
+    parts = [about_text(about), disturbance_text(results), means_table(results, names),
+             "#### Beside the aims", aims_table(results, names)]
     for (direction, dtype, layout, threads), family in families(results).items():
         if dtype == "float32":
             title = (f"#### {direction.capitalize()}, {layout.replace('_', ' ')}, "

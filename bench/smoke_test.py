@@ -13,7 +13,8 @@ import unittest
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
-from rows import read_rows  # noqa: E402: found through the line above.
+from aims import aims_rows  # noqa: E402: found through the line above.
+from rows import read_rows  # noqa: E402
 
 KERNEL_BENCH = pathlib.Path(sys.argv.pop()).resolve()
 
@@ -135,6 +136,24 @@ class Smoke(unittest.TestCase):
         self.assertIn("3 rows. In 1 of them", readme.read_text())
         self.assertIn("| forward float32 channels first, 1 thread | 1.00 | 0.50 ",
                       readme.read_text())
+
+    def test_aims_stand_beside_what_was_found(self):
+        rows = []
+        for name, seconds, x_torch in (("8x32x16x16_G8", 2.0, 3.0), ("16x512x7x7_G32", 4.0, 1.5)):
+            spread = {"median": x_torch, "p10": x_torch, "p90": x_torch}
+            rows.append({
+                "name": f"forward/float32/channels_first/{name}/threads:1",
+                "traffic_bytes": 8, "limit": "copy", "x_torch": {"kernel": spread},
+                "of_limit": {"kernel": {"median": 0.7}},
+                "seconds": {side: {"median": value} for side, value in (
+                    ("kernel", seconds), ("copy", 1.4), ("torch", x_torch * seconds))}})
+        table = {row[0]: row[1:] for row in aims_rows(rows, ["kernel"])}
+        self.assertEqual(table["forward float32, within the caches"],
+                         ["4.29", "0.65: 0.70", "2.40: 3.00"])
+        self.assertEqual(table["every row"],
+                         ["4.29 to 4.29", "-", "1.00: 1.50 to 3.00, all"])
+        self.assertEqual(table["forward float32, all shapes"][2], "2.50: 2.12")
+        self.assertEqual(table["forward float32, 20 MB"], ["-", "-", "-"])
 
     def test_report_fills_the_readme_and_the_table(self):
         self.compare("--filter=.*/2x6x4x4.*")
