@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/client_session.h"
 #include "client/cli/operands.h"
 #include "client/cli/result_file.h"
@@ -30,11 +31,12 @@ Outcome RunBackward(const BackwardFlags& flags) {
   const absl::StatusOr<Operands> operands = ReadOperands(flags.operands);
   if (!operands.ok()) return FileFailure(operands.status());
   const absl::StatusOr<OwnedTensor> grad_output =
-      ReadNpy(flags.grad_output, flags.operands.uint16());
+      ReadTensor(flags.grad_output, flags.operands.uint16());
   if (!grad_output.ok()) return FileFailure(grad_output.status());
 
-  ResultFile grad_input(flags.grad_input), grad_weight(flags.grad_weight),
-      grad_bias(flags.grad_bias);
+  ResultFile grad_input(flags.grad_input, "grad_input"),
+      grad_weight(flags.grad_weight, "grad_weight"),
+      grad_bias(flags.grad_bias, "grad_bias");
   const std::array<ResultFile*, 3> results = {&grad_input, &grad_weight,
                                               &grad_bias};
   if (absl::Status status = ResultFile::OpenAll(results); !status.ok()) {
@@ -76,17 +78,17 @@ void AddGradientFlags(CLI::App& command, BackwardFlags& flags) {
       .add_option("--grad-input", flags.grad_input,
                   "File for the gradient with respect to the input, of its "
                   "element type and shape")
-      ->type_name("GRAD_INPUT.npy");
+      ->type_name(kFileType);
   command
       .add_option("--grad-weight", flags.grad_weight,
                   "File for the gradient with respect to the weight: [C], of "
                   "its element type (without a weight: of the input's)")
-      ->type_name("GRAD_WEIGHT.npy");
+      ->type_name(kFileType);
   command
       .add_option("--grad-bias", flags.grad_bias,
                   "File for the gradient with respect to the bias, like "
                   "--grad-weight")
-      ->type_name("GRAD_BIAS.npy");
+      ->type_name(kFileType);
 }
 
 }  // namespace
@@ -96,19 +98,20 @@ void AddBackwardCommand(CLI::App& app, Outcome& outcome) {
       "backward",
       "Computes the gradients of forward with respect to input, weight and "
       "bias");
-  command->footer(
+  command->footer(absl::StrCat(
+      FilesHelp("grad_input, grad_weight and grad_bias"),
       "Examples:\n"
       "  groupnorm backward x.npy dy.npy --num-groups 32 --grad-input dx.npy\n"
       "  groupnorm backward x.npy dy.npy --num-groups 3 --weight w.npy \\\n"
       "      --mean mean.npy --rstd rstd.npy --grad-input dx.npy \\\n"
-      "      --grad-weight dw.npy --grad-bias db.npy");
+      "      --grad-weight dw.npy --grad-bias db.npy"));
   const auto flags = std::make_shared<BackwardFlags>();
   AddOperandFlags(*command, flags->operands);
   command
       ->add_option("GRAD_OUTPUT", flags->grad_output,
                    "Gradient of the loss with respect to forward's output, of "
                    "the input's element type and shape")
-      ->type_name("GRAD_OUTPUT.npy")
+      ->type_name(kFileType)
       ->required();
   AddGradientFlags(*command, *flags);
   AddConnectionFlags(*command, flags->connection, kEmbeddedByDefault);

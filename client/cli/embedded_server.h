@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "client/cli/leftover.h"
+#include "client/cli/files/leftover.h"
 #include "server/server.h"
 
 namespace groupnorm::cli {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/client_session.h"
 #include "client/cli/operands.h"
 #include "client/cli/result_file.h"
@@ -30,8 +31,8 @@ Outcome RunForward(const ForwardFlags& flags) {
       ReadOptional(flags.bias, flags.operands.uint16());
   if (!bias.ok()) return FileFailure(bias.status());
 
-  ResultFile output(flags.output), mean(flags.mean_output),
-      rstd(flags.rstd_output);
+  ResultFile output(flags.output, "output"), mean(flags.mean_output, "mean"),
+      rstd(flags.rstd_output, "rstd");
   const std::array<ResultFile*, 3> results = {&output, &mean, &rstd};
   if (absl::Status status = ResultFile::OpenAll(results); !status.ok()) {
     return FileFailure(status);
@@ -66,13 +67,16 @@ Outcome RunForward(const ForwardFlags& flags) {
 void AddForwardCommand(CLI::App& app, Outcome& outcome) {
   CLI::App* const command = app.add_subcommand(
       "forward", "Normalizes a tensor: y = (x - mean) * rstd * weight + bias");
-  command->footer(
+  command->footer(absl::StrCat(
+      FilesHelp("output, mean and rstd"),
       "Examples:\n"
       "  groupnorm forward x.npy --num-groups 32 -o y.npy\n"
       "  groupnorm forward x.npy --num-groups 3 --weight w.npy --bias b.npy "
       "\\\n"
       "      -o y.npy --mean-output mean.npy --rstd-output rstd.npy "
-      "--server 10.0.0.7:50051");
+      "--server 10.0.0.7:50051\n"
+      "  groupnorm forward x.safetensors --num-groups 32 \\\n"
+      "      --weight model.safetensors:norm.weight -o y.safetensors:y"));
   const auto flags = std::make_shared<ForwardFlags>();
   AddOperandFlags(*command, flags->operands);
   AddBiasFlag(*command, flags->bias);
@@ -80,18 +84,18 @@ void AddForwardCommand(CLI::App& app, Outcome& outcome) {
       ->add_option("-o,--output", flags->output,
                    "File for the normalized tensor, of the input's element "
                    "type and shape")
-      ->type_name("OUTPUT.npy")
+      ->type_name(kFileType)
       ->required();
   command
       ->add_option("--mean-output", flags->mean_output,
                    "File for the mean of every (sample, group): float64 "
                    "[N, G]")
-      ->type_name("MEAN.npy");
+      ->type_name(kFileType);
   command
       ->add_option("--rstd-output", flags->rstd_output,
                    "File for 1 / sqrt(variance + epsilon) of every (sample, "
                    "group): float64 [N, G]")
-      ->type_name("RSTD.npy");
+      ->type_name(kFileType);
   AddConnectionFlags(*command, flags->connection, kEmbeddedByDefault);
   command->callback([flags, &outcome] {
     RequireDistinct({flags->output, flags->mean_output, flags->rstd_output});

@@ -20,6 +20,20 @@ constexpr char kChannelsLast[] = "channels-last";
 
 }  // namespace
 
+const char kFileType[] = "FILE";
+
+std::string FilesHelp(const std::string& results) {
+  return absl::StrCat(
+      "Files end in .npy, as of numpy.save, or in .safetensors. Of the latter\n"
+      "FILE:NAME means the tensor NAME, which may be left out where a file "
+      "has\n"
+      "one",
+      results.empty()
+          ? std::string(".\n")
+          : absl::StrCat("; results are called ", results,
+                         " without it,\nand each needs a file of its own.\n"));
+}
+
 std::string WholeNumberFault(const std::string& text) {
   std::int64_t ignored = 0;
   if (absl::SimpleAtoi(text, &ignored)) return "";
@@ -39,9 +53,10 @@ CLI::Validator OneOf(const std::vector<std::string>& values) {
 void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
   command
       .add_option("INPUT", flags.input,
-                  "Tensor to normalize: a .npy file of float16, float32 or "
-                  "float64, of rank 2 to 16")
-      ->type_name("INPUT.npy")
+                  "Tensor to normalize, of float16, float32, float64 or "
+                  "bfloat16 and rank 2 to 16: x.npy, x.safetensors or "
+                  "x.safetensors:NAME")
+      ->type_name(kFileType)
       ->required();
   command
       .add_option("--num-groups", flags.num_groups,
@@ -60,26 +75,26 @@ void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
   command
       .add_option("--weight", flags.weight,
                   "Factor of every channel, of shape [C]. Default: ones")
-      ->type_name("WEIGHT.npy");
+      ->type_name(kFileType);
   CLI::Option* const mean =
       command
           .add_option("--mean", flags.mean,
                       "Mean of every (sample, group), of shape [N, G], to use "
                       "instead of the input's own")
-          ->type_name("MEAN.npy");
+          ->type_name(kFileType);
   CLI::Option* const rstd =
       command
           .add_option("--rstd", flags.rstd,
                       "1 / sqrt(variance + epsilon) of every (sample, group), "
                       "to go with --mean")
-          ->type_name("RSTD.npy");
+          ->type_name(kFileType);
   mean->needs(rstd);
   rstd->needs(mean);
   command
       .add_option_function<std::string>(
           "--dtype", [&flags](const std::string&) { flags.bfloat16 = true; },
-          "bfloat16: files of uint16 hold the bits of bfloat16 values, which "
-          "NumPy has no type for; the input is one of them")
+          "bfloat16: .npy files of uint16 hold the bits of bfloat16 values, "
+          "which NumPy has no type for; the input is of them")
       ->type_name("DTYPE")
       ->check(OneOf({"bfloat16"}));
 }
@@ -102,7 +117,7 @@ void AddBiasFlag(CLI::App& command, std::optional<std::string>& bias) {
   command
       .add_option("--bias", bias,
                   "Summand of every channel, of shape [C]. Default: zeros")
-      ->type_name("BIAS.npy");
+      ->type_name(kFileType);
 }
 
 void AddGradientModeFlags(CLI::App& command, bool& frozen_statistics,
@@ -125,18 +140,19 @@ std::optional<StatisticsView> Operands::statistics() const {
 absl::StatusOr<std::optional<OwnedTensor>> ReadOptional(
     const std::optional<std::string>& path, Uint16 uint16) {
   if (!path) return std::nullopt;
-  absl::StatusOr<OwnedTensor> tensor = ReadNpy(*path, uint16);
+  absl::StatusOr<OwnedTensor> tensor = ReadTensor(*path, uint16);
   if (!tensor.ok()) return tensor.status();
   return *std::move(tensor);
 }
 
 absl::StatusOr<Operands> ReadOperands(const OperandFlags& flags) {
-  absl::StatusOr<OwnedTensor> input = ReadNpy(flags.input, flags.uint16());
+  absl::StatusOr<OwnedTensor> input = ReadTensor(flags.input, flags.uint16());
   if (!input.ok()) return input.status();
   if (flags.bfloat16 && input->dtype() != DataType::kBfloat16) {
     return absl::InvalidArgumentError(absl::StrCat(
         flags.input, ": ", std::string(DataTypeName(input->dtype())),
-        ", expected uint16 because of --dtype bfloat16"));
+        ", expected BFLOAT16, uint16 in a .npy file, because of --dtype "
+        "bfloat16"));
   }
   absl::StatusOr<std::optional<OwnedTensor>> weight =
       ReadOptional(flags.weight, flags.uint16());

@@ -9,14 +9,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/cli/npy.h"
+#include "client/cli/files/tensor_file.h"
 #include "groupnorm/client.h"
 
 /// What forward and backward have in common: the flags that say what to compute
 /// from which files, and the files themselves.
 namespace groupnorm::cli {
 
-/// The flags that forward and backward share. Files are paths.
+/// The flags that forward and backward share. Files are as in
+/// files/tensor_file.h.
 struct OperandFlags {
   std::string input;
   std::int64_t num_groups = 0;
@@ -25,12 +26,20 @@ struct OperandFlags {
   std::optional<std::string> weight;
   std::optional<std::string> mean;  ///< Given with rstd only.
   std::optional<std::string> rstd;
-  bool bfloat16 = false;  ///< Files of uint16 hold bfloat16.
+  bool bfloat16 = false;  ///< `.npy` files of uint16 hold bfloat16.
 
   Uint16 uint16() const {
     return bfloat16 ? Uint16::kBfloat16 : Uint16::kRefused;
   }
 };
+
+/// The type of an option that takes a file as files/tensor_file.h reads or
+/// writes it. `completion` completes files where it stands.
+extern const char kFileType[];
+
+/// What --help says of such files, with `results`, the names that the tensors
+/// get there.
+std::string FilesHelp(const std::string& results);
 
 /// A check of an option: CLI11 itself turns a number beyond its type into
 /// another one.
@@ -45,7 +54,7 @@ CLI::Validator OneOf(const std::vector<std::string>& values);
 /// Adds --layout.
 void AddLayoutFlag(CLI::App& command, Layout& layout);
 
-/// Adds INPUT.npy, --num-groups, --epsilon, --layout, --weight, --mean, --rstd
+/// Adds INPUT, --num-groups, --epsilon, --layout, --weight, --mean, --rstd
 /// and --dtype.
 void AddOperandFlags(CLI::App& command, OperandFlags& flags);
 
@@ -68,8 +77,8 @@ struct Operands {
   std::optional<StatisticsView> statistics() const;
 };
 
-/// Reads the files. Fails as ReadNpy does, and where --dtype bfloat16 is given
-/// for an input of another element type.
+/// Reads the files. Fails as ReadTensor does, and where --dtype bfloat16 is
+/// given for an input of another element type.
 absl::StatusOr<Operands> ReadOperands(const OperandFlags& flags);
 
 /// Reads a file that may not have been named.

@@ -10,18 +10,18 @@
 
 namespace groupnorm::cli {
 
-ResultFile::ResultFile(std::optional<std::string> path)
-    : path_(std::move(path)) {}
+ResultFile::ResultFile(std::optional<std::string> file, std::string tensor_name)
+    : file_(std::move(file)), tensor_name_(std::move(tensor_name)) {}
 
 void* ResultFile::Allocate(DataType dtype, const Shape& shape) {
-  if (!path_) return nullptr;
+  if (!file_) return nullptr;
   return tensor_.emplace(dtype, shape).data();
 }
 
 absl::Status ResultFile::OpenAll(std::span<ResultFile* const> results) {
   for (ResultFile* const result : results) {
-    if (!result->path_) continue;
-    absl::StatusOr<NpyOutput> output = NpyOutput::Open(*result->path_);
+    if (!result->file_) continue;
+    absl::StatusOr<TensorOutput> output = TensorOutput::Open(*result->file_);
     if (!output.ok()) return output.status();
     result->output_.emplace(*std::move(output));
   }
@@ -31,7 +31,8 @@ absl::Status ResultFile::OpenAll(std::span<ResultFile* const> results) {
 absl::Status ResultFile::SaveAll(std::span<ResultFile* const> results) {
   for (ResultFile* const result : results) {
     if (!result->output_) continue;
-    absl::Status status = result->output_->Write(result->tensor_->view());
+    absl::Status status =
+        result->output_->Write(result->tensor_->view(), result->tensor_name_);
     if (!status.ok()) return status;
   }
   for (ResultFile* const result : results) {
@@ -42,18 +43,19 @@ absl::Status ResultFile::SaveAll(std::span<ResultFile* const> results) {
   return absl::OkStatus();
 }
 
-void RequireDistinct(std::initializer_list<std::optional<std::string>> paths) {
+void RequireDistinct(std::initializer_list<std::optional<std::string>> files) {
   std::set<std::filesystem::path> seen;
-  for (const std::optional<std::string>& path : paths) {
-    if (!path) continue;
+  for (const std::optional<std::string>& file : files) {
+    if (!file) continue;
+    const std::string path = PathOf(*file);
     std::error_code fault;
-    std::filesystem::path file = std::filesystem::weakly_canonical(
-        std::filesystem::path(".") / *path, fault);
+    std::filesystem::path resolved = std::filesystem::weakly_canonical(
+        std::filesystem::path(".") / path, fault);
     // What cannot be resolved fails when it is opened.
-    if (fault) file = *path;
-    if (!seen.insert(file).second) {
-      throw CLI::ValidationError(
-          absl::StrCat(*path, ": named for two results"));
+    if (fault) resolved = path;
+    if (!seen.insert(resolved).second) {
+      throw CLI::ValidationError(absl::StrCat(
+          path, ": named for two results, expected a file for each"));
     }
   }
 }

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "client/cli/npy.h"
+#include "client/cli/files/tensor_file.h"
 
 namespace groupnorm::cli {
 
@@ -16,7 +16,8 @@ namespace groupnorm::cli {
 /// Allocate, the call, SaveAll.
 class ResultFile {
  public:
-  explicit ResultFile(std::optional<std::string> path);
+  /// `tensor_name`: of the result, in files whose tensors have names.
+  ResultFile(std::optional<std::string> file, std::string tensor_name);
 
   /// Memory for the result; null where it is not wanted.
   void* Allocate(DataType dtype, const Shape& shape);
@@ -28,14 +29,15 @@ class ResultFile {
   static absl::Status SaveAll(std::span<ResultFile* const> results);
 
  private:
-  std::optional<std::string> path_;
-  std::optional<NpyOutput> output_;
+  std::optional<std::string> file_;
+  std::string tensor_name_;
+  std::optional<TensorOutput> output_;
   std::optional<OwnedTensor> tensor_;
 };
 
 /// Throws CLI::ValidationError, a usage error, where one file is named for two
-/// results, be it by two paths.
-void RequireDistinct(std::initializer_list<std::optional<std::string>> paths);
+/// results, be it by two paths or with two names of tensors.
+void RequireDistinct(std::initializer_list<std::optional<std::string>> files);
 
 }  // namespace groupnorm::cli
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/client_session.h"
 #include "client/cli/operands.h"
@@ -161,12 +162,13 @@ void AddVerifyCommand(CLI::App& app, Outcome& outcome) {
       "verify", "Compare a server's numbers with the reference");
   command->description(
       "Compares every number that Forward and Backward answer with a scalar\n"
-      "reference of more than float64's precision. Without INPUT.npy: random\n"
+      "reference of more than float64's precision. Without INPUT: random\n"
       "tensors of every element type, layout, option and range of values.");
-  command->footer(
+  command->footer(absl::StrCat(
+      FilesHelp(""),
       "Examples:\n"
       "  groupnorm verify --server 10.0.0.7:50051\n"
-      "  groupnorm verify x.npy --num-groups 3 --weight w.npy --bias b.npy");
+      "  groupnorm verify x.npy --num-groups 3 --weight w.npy --bias b.npy"));
   const auto flags = std::make_shared<VerifyFlags>();
   AddOperandFlags(*command, flags->operands);
   AddBiasFlag(*command, flags->bias);
@@ -176,7 +178,7 @@ void AddVerifyCommand(CLI::App& app, Outcome& outcome) {
       ->add_option("--grad-output", flags->grad_output,
                    "Gradient with respect to the output, of the input's "
                    "element type and shape. Default: random numbers")
-      ->type_name("GRAD_OUTPUT.npy");
+      ->type_name(kFileType);
   command
       ->add_option("--seed", flags->seed,
                    "Seed of all random numbers: the same seed gives the same "

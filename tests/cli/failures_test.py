@@ -70,7 +70,8 @@ class Failures(CliTest):
         self.save("x.npy", numpy.zeros((2, 6, 4), "u2"))
         self.fail_with(FILE, "--dtype bfloat16 reads uint16 as bfloat16", *self.forward())
         self.small_input()
-        self.fail_with(FILE, "x.npy: FLOAT32, expected uint16 because of --dtype bfloat16",
+        self.fail_with(FILE, "x.npy: FLOAT32, expected BFLOAT16, uint16 in a .npy file, because of "
+                       "--dtype bfloat16",
                        *self.forward("--dtype", "bfloat16"))
         os.truncate(self.path("x.npy"), os.path.getsize(self.path("x.npy")) - 1)
         self.fail_with(FILE, "191 bytes of elements, expected 192", *self.forward())

@@ -1,4 +1,4 @@
-#include "client/cli/leftover.h"
+#include "client/cli/files/leftover.h"
 
 #include <unistd.h>
 

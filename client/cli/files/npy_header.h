@@ -1,5 +1,5 @@
-#ifndef GROUPNORM_CLIENT_CLI_NPY_HEADER_H_
-#define GROUPNORM_CLIENT_CLI_NPY_HEADER_H_
+#ifndef GROUPNORM_CLIENT_CLI_FILES_NPY_HEADER_H_
+#define GROUPNORM_CLIENT_CLI_FILES_NPY_HEADER_H_
 
 #include <cstdint>
 #include <string>
@@ -28,4 +28,4 @@ std::string NpyPreamble(DataType dtype, const Shape& shape);
 
 }  // namespace groupnorm::cli
 
-#endif  // GROUPNORM_CLIENT_CLI_NPY_HEADER_H_
+#endif  // GROUPNORM_CLIENT_CLI_FILES_NPY_HEADER_H_

@@ -1,5 +1,5 @@
-#ifndef GROUPNORM_CLIENT_CLI_LEFTOVER_H_
-#define GROUPNORM_CLIENT_CLI_LEFTOVER_H_
+#ifndef GROUPNORM_CLIENT_CLI_FILES_LEFTOVER_H_
+#define GROUPNORM_CLIENT_CLI_FILES_LEFTOVER_H_
 
 #include <string>
 
@@ -29,4 +29,4 @@ void RemoveLeftoversOnSignals();
 
 }  // namespace groupnorm::cli
 
-#endif  // GROUPNORM_CLIENT_CLI_LEFTOVER_H_
+#endif  // GROUPNORM_CLIENT_CLI_FILES_LEFTOVER_H_
