@@ -6,8 +6,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/activity_line.h"
 #include "client/cli/client_session.h"
 #include "client/cli/operands.h"
 #include "client/cli/result_file.h"
@@ -31,7 +33,7 @@ Outcome RunBackward(const BackwardFlags& flags) {
   const absl::StatusOr<Operands> operands = ReadOperands(flags.operands);
   if (!operands.ok()) return FileFailure(operands.status());
   const absl::StatusOr<OwnedTensor> grad_output =
-      ReadTensor(flags.grad_output, flags.operands.uint16());
+      ReadOperand(flags.grad_output, flags.operands.uint16());
   if (!grad_output.ok()) return FileFailure(grad_output.status());
 
   ResultFile grad_input(flags.grad_input, "grad_input"),
@@ -51,6 +53,8 @@ Outcome RunBackward(const BackwardFlags& flags) {
   DataType parameter_dtype =
       operands->weight ? operands->weight->dtype() : input.dtype();
   if (flags.per_sample_gradients) parameter_dtype = DataType::kFloat64;
+  std::optional<ActivityLine> line(
+      std::in_place, session->WaitingText(2 * input.size_bytes()));
   const absl::Status status = session->client().Backward(
       {.grad_output = grad_output->view(),
        .input = input.view(),
@@ -64,6 +68,7 @@ Outcome RunBackward(const BackwardFlags& flags) {
       {.grad_input = grad_input.Allocate(input.dtype(), input.shape()),
        .grad_weight = grad_weight.Allocate(parameter_dtype, parameters),
        .grad_bias = grad_bias.Allocate(parameter_dtype, parameters)});
+  line.reset();
   if (!status.ok()) return CallFailure(status);
   if (absl::Status saved = ResultFile::SaveAll(results); !saved.ok()) {
     return FileFailure(saved);

@@ -50,7 +50,6 @@ struct BenchFlags {
   std::optional<int> in_flight;
   std::optional<double> rate;
   absl::Duration duration = absl::Seconds(10);
-  bool embedded = false;
   bool json = false;
   ConnectionFlags connection;
 
@@ -211,14 +210,13 @@ absl::StatusOr<Run> Measure(const BenchFlags& flags, Client& client,
 }
 
 Outcome RunBench(BenchFlags flags) {
-  if (flags.embedded) flags.connection.server.clear();
   flags.connection.max_attempts = 1;  // A second one would hide the first.
   absl::StatusOr<ClientSession> session = ClientSession::Open(flags.connection);
   if (!session.ok()) return OpenFailure(session.status());
   absl::StatusOr<ServerInfo> info = session->client().GetServerInfo();
   if (!info.ok()) return CallFailure(info.status());
   const std::string server =
-      flags.embedded ? "within this process" : session->address();
+      flags.connection.embedded ? "within this process" : session->address();
   if (!flags.json) {
     absl::PrintF("server: %s, version %s, %d %s, %s\n\n", server, info->version,
                  info->workers, info->workers == 1 ? "worker" : "workers",
@@ -342,7 +340,7 @@ void AddLoadFlags(CLI::App& command, BenchFlags& flags) {
           "warm up. Default: 10s")
       ->type_name("DURATION");
   command.add_flag("--json", flags.json, "Print one JSON object");
-  command.add_flag("--embedded", flags.embedded,
+  command.add_flag("--embedded", flags.connection.embedded,
                    "Measure a server within this process, not --server");
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "client/address.h"
 
 namespace groupnorm::cli {
@@ -52,14 +53,17 @@ absl::StatusOr<ClientSession> ClientSession::Open(
     const ConnectionFlags& flags) {
   ClientSession session;
   session.address_ = flags.server;
-  if (flags.server.empty()) {
+  if (flags.server.empty() || flags.embedded) {
     absl::StatusOr<std::unique_ptr<EmbeddedServer>> server =
         EmbeddedServer::Start();
     if (!server.ok()) return server.status();
     session.server_ = *std::move(server);
     session.address_ = session.server_->address();
-    std::fprintf(stderr,
-                 "groupnorm: no --server given, computing in this process\n");
+    if (!flags.embedded) {
+      std::fprintf(stderr,
+                   "groupnorm: neither --server nor GROUPNORM_SERVER given, "
+                   "computing in this process\n");
+    }
   }
   absl::StatusOr<std::unique_ptr<Client>> client =
       Client::Create({.address = session.address_,
@@ -68,6 +72,14 @@ absl::StatusOr<ClientSession> ClientSession::Open(
   if (!client.ok()) return client.status();
   session.client_ = *std::move(client);
   return session;
+}
+
+std::string ClientSession::WaitingText(std::size_t bytes) const {
+  const double mebibytes = static_cast<double>(bytes) / (1 << 20);
+  return server_ != nullptr
+             ? absl::StrFormat("computing with %.1f MiB", mebibytes)
+             : absl::StrFormat("waiting for %s to answer %.1f MiB", address_,
+                               mebibytes);
 }
 
 Outcome OpenFailure(const absl::Status& status) {

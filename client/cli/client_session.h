@@ -2,6 +2,7 @@
 #define GROUPNORM_CLIENT_CLI_CLIENT_SESSION_H_
 
 #include <CLI/App.hpp>
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -15,7 +16,8 @@ namespace groupnorm::cli {
 
 /// Where the calls of a command go, and how long each may take.
 struct ConnectionFlags {
-  std::string server;  ///< Empty: a server within this process.
+  std::string server;     ///< Empty: a server within this process.
+  bool embedded = false;  ///< The same, because the user said so.
   absl::Duration timeout = absl::Seconds(60);
   /// With the library's waits in between about three seconds: enough for a
   /// server that restarts, and not long for a wrong address.
@@ -38,9 +40,13 @@ extern const char kEmbeddedByDefault[];
 /// that it needs where no other was named. Move-only.
 class ClientSession {
  public:
-  /// Starts the server within this process where flags.server is empty, and
-  /// says so in one line on stderr. Does not connect yet.
+  /// Starts the server within this process where the flags want it, and says so
+  /// in one line on stderr where that is the default. Does not connect yet.
   static absl::StatusOr<ClientSession> Open(const ConnectionFlags& flags);
+
+  /// What is done while a call with these bytes has no answer, for an
+  /// ActivityLine.
+  std::string WaitingText(std::size_t bytes) const;
 
   Client& client() { return *client_; }
   const std::string& address() const { return address_; }

@@ -5,8 +5,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/activity_line.h"
 #include "client/cli/client_session.h"
 #include "client/cli/operands.h"
 #include "client/cli/result_file.h"
@@ -42,6 +44,8 @@ Outcome RunForward(const ForwardFlags& flags) {
 
   const Shape& shape = operands->input.shape();
   const Shape per_group = StatisticsShape(flags.operands, shape);
+  std::optional<ActivityLine> line(
+      std::in_place, session->WaitingText(operands->input.size_bytes()));
   const absl::Status status = session->client().Forward(
       {.input = operands->input.view(),
        .num_groups = flags.operands.num_groups,
@@ -55,6 +59,7 @@ Outcome RunForward(const ForwardFlags& flags) {
            static_cast<double*>(mean.Allocate(DataType::kFloat64, per_group)),
        .rstd =
            static_cast<double*>(rstd.Allocate(DataType::kFloat64, per_group))});
+  line.reset();
   if (!status.ok()) return CallFailure(status);
   if (absl::Status saved = ResultFile::SaveAll(results); !saved.ok()) {
     return FileFailure(saved);

@@ -9,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/activity_line.h"
 #include "tensor/group_geometry.h"
 
 namespace groupnorm::cli {
@@ -137,16 +138,22 @@ std::optional<StatisticsView> Operands::statistics() const {
   return StatisticsView{mean->view(), rstd->view()};
 }
 
+absl::StatusOr<OwnedTensor> ReadOperand(const std::string& file,
+                                        Uint16 uint16) {
+  const ActivityLine line(absl::StrCat("reading ", file));
+  return ReadTensor(file, uint16);
+}
+
 absl::StatusOr<std::optional<OwnedTensor>> ReadOptional(
     const std::optional<std::string>& path, Uint16 uint16) {
   if (!path) return std::nullopt;
-  absl::StatusOr<OwnedTensor> tensor = ReadTensor(*path, uint16);
+  absl::StatusOr<OwnedTensor> tensor = ReadOperand(*path, uint16);
   if (!tensor.ok()) return tensor.status();
   return *std::move(tensor);
 }
 
 absl::StatusOr<Operands> ReadOperands(const OperandFlags& flags) {
-  absl::StatusOr<OwnedTensor> input = ReadTensor(flags.input, flags.uint16());
+  absl::StatusOr<OwnedTensor> input = ReadOperand(flags.input, flags.uint16());
   if (!input.ok()) return input.status();
   if (flags.bfloat16 && input->dtype() != DataType::kBfloat16) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -77,6 +77,9 @@ struct Operands {
   std::optional<StatisticsView> statistics() const;
 };
 
+/// ReadTensor, with a line on a terminal where it takes its time.
+absl::StatusOr<OwnedTensor> ReadOperand(const std::string& file, Uint16 uint16);
+
 /// Reads the files. Fails as ReadTensor does, and where --dtype bfloat16 is
 /// given for an input of another element type.
 absl::StatusOr<Operands> ReadOperands(const OperandFlags& flags);

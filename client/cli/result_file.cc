@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/activity_line.h"
 
 namespace groupnorm::cli {
 
@@ -29,6 +30,7 @@ absl::Status ResultFile::OpenAll(std::span<ResultFile* const> results) {
 }
 
 absl::Status ResultFile::SaveAll(std::span<ResultFile* const> results) {
+  const ActivityLine line("writing the results");
   for (ResultFile* const result : results) {
     if (!result->output_) continue;
     absl::Status status =

@@ -7,6 +7,7 @@ The numbers are compared with numpy in float64; how exact they are is what
 import contextlib
 import os
 import pathlib
+import pty
 import signal
 import socket
 import stat
@@ -20,7 +21,8 @@ CLI = os.environ["GROUPNORM_CLI"]
 SERVER = os.environ["GROUPNORM_SERVER_PROGRAM"]
 
 OK, EXCESS, USAGE, FILE, REFUSED, NO_ANSWER = range(6)
-EMBEDDED = "groupnorm: no --server given, computing in this process\n"
+EMBEDDED = ("groupnorm: neither --server nor GROUPNORM_SERVER given, "
+            "computing in this process\n")
 
 
 def bfloat16_bits(values):
@@ -60,6 +62,20 @@ def backward(x, dy, num_groups, weight, mean, rstd, frozen):
     if not frozen:
         d = d - d.mean(axis=2, keepdims=True) - h * (d * h).mean(axis=2, keepdims=True)
     return (d * rstd[..., None]).reshape(x.shape), grad_weight, grad_bias
+
+
+def read_terminal(terminal, until=None):
+    """What a terminal shows up to some bytes, or until the other end is closed."""
+    shown = b""
+    while until is None or until not in shown:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # The other end is closed.
+            break
+        if not part:
+            break
+        shown += part
+    return shown
 
 
 class CliTest(unittest.TestCase):
@@ -108,16 +124,32 @@ class CliTest(unittest.TestCase):
     @contextlib.contextmanager
     def server(self, *flags, listen="127.0.0.1:0"):
         """A real server; its address."""
+        with self.server_process(*flags, listen=listen) as (_, address):
+            yield address
+
+    @contextlib.contextmanager
+    def server_process(self, *flags, listen="127.0.0.1:0"):
+        """The same, with the process before the address."""
         with subprocess.Popen([SERVER, "--listen", listen, *flags], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:
                 line = process.stdout.readline()
                 self.assertTrue(line.startswith("groupnorm-server listening on "), line)
-                yield line.split()[-1]
+                yield process, line.split()[-1]
             finally:
                 process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGCONT)  # A test may have stopped it.
                 process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0)
+
+    def on_terminal(self, command):
+        """A process whose standard error is a terminal; it, and our end of that."""
+        terminal, end = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        process = self.enterContext(
+            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end))
+        os.close(end)
+        return process, terminal
 
     def small_input(self):
         return self.save("x.npy", self.normal(2, 6, 4))

@@ -8,7 +8,13 @@ import stat
 import subprocess
 import unittest
 
-from cli_case import CLI, EMBEDDED, OK, CliTest
+from cli_case import CLI, EMBEDDED, NO_ANSWER, OK, CliTest, read_terminal
+
+
+def stop(process):
+    """Returns when the process stands still."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
 
 
 class Process(CliTest):
@@ -45,6 +51,33 @@ class Process(CliTest):
         done = self.run_cli("--version")
         self.assertEqual((done.returncode, done.stderr), (OK, ""))
         self.assertRegex(done.stdout, r"^groupnorm \d+\.\d+\.\d+\n$")
+
+    def test_shows_on_a_terminal_what_it_waits_for(self):
+        for command, arguments, size in (
+                ("forward", ["-o", self.path("y.npy")], "0.5"),
+                ("backward", [self.path("x.npy"), "--grad-input", self.path("y.npy")], "1.0")):
+            self.save("x.npy", self.normal(2, 4, 1 << 14))
+            with self.server_process() as (server, address):
+                stop(server)  # It answers once the line was seen.
+                process, terminal = self.on_terminal(
+                    [CLI, command, self.path("x.npy"), "--num-groups", "2", "--server",
+                     address, *arguments])
+                shown = read_terminal(terminal, until=b" MiB, ")
+                server.send_signal(signal.SIGCONT)
+                shown += read_terminal(terminal)
+                self.assertEqual(process.wait(), OK)
+            self.assertRegex(shown.decode(),
+                             rf"^\rwaiting for {address} to answer {size} MiB, \d+ s\x1b\[K")
+            self.assertTrue(shown.endswith(b"\r\x1b[K"), shown)
+            self.assertEqual(self.load("y.npy").shape, (2, 4, 1 << 14))
+
+    def test_shows_nothing_in_a_pipe(self):
+        self.small_input()
+        with self.server_process() as (server, address):
+            stop(server)  # It never answers: the call takes all its time.
+            self.fail_with(NO_ANSWER, f"no answer from {address} within 1.5s", "forward",
+                           self.path("x.npy"), "--num-groups", 3, "-o", self.path("y.npy"),
+                           "--server", address, "--timeout", "1500ms")
 
     def test_leaves_nothing_behind(self):
         self.small_input()
