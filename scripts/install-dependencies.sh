@@ -21,6 +21,7 @@ case "${1-}" in
       git
       python3-mpmath python3-protobuf # the conformance vectors
       python3-grpcio python3-pip python3-setuptools python3-venv python3-wheel # the Python client
+      zsh fish # which the command line is completed in
       python3-matplotlib # the picture of the benchmarks
       clang clang-format clang-tidy
       dpkg-dev mmdebstrap # the packages, and a clean system to try them on

@@ -263,23 +263,26 @@ Shape ParseShape(const std::string& text) {
   return *shape;
 }
 
-DataType ParseDataType(const std::string& text) {
+/// The names of the element types as flags take them.
+std::vector<std::string> DataTypeWords() {
+  std::vector<std::string> words;
   for (const DataType dtype : kDataTypes) {
-    const std::string name(DataTypeName(dtype));
-    if (text == absl::AsciiStrToLower(name)) return dtype;
+    words.push_back(absl::AsciiStrToLower(std::string(DataTypeName(dtype))));
   }
-  throw CLI::ValidationError(
-      "--dtype", absl::StrCat("\"", text,
-                              "\", expected float32, float64, float16 or "
-                              "bfloat16"));
+  return words;
+}
+
+/// Precondition: one of DataTypeWords().
+DataType ParseDataType(const std::string& word) {
+  const std::vector<std::string> words = DataTypeWords();
+  return kDataTypes[std::find(words.begin(), words.end(), word) -
+                    words.begin()];
 }
 
 void AddWorkloadFlags(CLI::App& command, BenchFlags& flags) {
-  command
-      .add_option("--operation", flags.operation,
-                  "forward or backward. Default: forward")
-      ->type_name("OPERATION")
-      ->check(OneOf({kForward, kBackward}));
+  OneOf(*command.add_option("--operation", flags.operation,
+                            "What is called. Default: forward"),
+        {kForward, kBackward});
   command
       .add_option_function<std::vector<std::string>>(
           "--shape",
@@ -293,19 +296,18 @@ void AddWorkloadFlags(CLI::App& command, BenchFlags& flags) {
           "in turn")
       ->type_name("SHAPE")
       ->allow_extra_args(false);
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--dtype",
-          [&flags](const std::vector<std::string>& texts) {
-            flags.dtypes.clear();
-            for (const std::string& text : texts) {
-              flags.dtypes.push_back(ParseDataType(text));
-            }
-          },
-          "Element type: float32, the default, float64, float16 or bfloat16. "
-          "Repeated: each in turn")
-      ->type_name("DTYPE")
-      ->allow_extra_args(false);
+  OneOf(*command
+             .add_option_function<std::vector<std::string>>(
+                 "--dtype",
+                 [&flags](const std::vector<std::string>& words) {
+                   flags.dtypes.clear();
+                   for (const std::string& word : words) {
+                     flags.dtypes.push_back(ParseDataType(word));
+                   }
+                 },
+                 "Element type. Default: float32. Repeated: each in turn")
+             ->allow_extra_args(false),
+        DataTypeWords());
   command
       .add_option("--num-groups", flags.num_groups,
                   "Number of groups that the channels fall into. Default: 32")

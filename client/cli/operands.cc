@@ -1,14 +1,16 @@
 #include "client/cli/operands.h"
 
 #include <CLI/Option.hpp>
-#include <CLI/Validators.hpp>
 #include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/activity_line.h"
 #include "tensor/group_geometry.h"
 
@@ -16,6 +18,7 @@ namespace groupnorm::cli {
 
 namespace {
 
+constexpr char kBetweenChoices[] = "|";
 constexpr char kChannelsFirst[] = "channels-first";
 constexpr char kChannelsLast[] = "channels-last";
 
@@ -47,8 +50,23 @@ std::string NumberFault(const std::string& text) {
   return absl::StrCat("\"", text, "\", expected a number");
 }
 
-CLI::Validator OneOf(const std::vector<std::string>& values) {
-  return CLI::IsMember(values).description("");
+void OneOf(CLI::Option& option, const std::vector<std::string>& words) {
+  option.type_name(absl::StrJoin(words, kBetweenChoices))
+      ->check([words](const std::string& text) {
+        if (std::find(words.begin(), words.end(), text) != words.end()) {
+          return std::string();
+        }
+        return absl::StrCat("\"", text, "\", expected ",
+                            words.size() > 1 ? "one of " : "",
+                            absl::StrJoin(words, ", "));
+      });
+}
+
+std::vector<std::string> ChoicesOf(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  // Types that stand for something else are in capitals.
+  if (std::none_of(type.begin(), type.end(), absl::ascii_islower)) return {};
+  return absl::StrSplit(type, kBetweenChoices);
 }
 
 void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
@@ -91,27 +109,22 @@ void AddOperandFlags(CLI::App& command, OperandFlags& flags) {
           ->type_name(kFileType);
   mean->needs(rstd);
   rstd->needs(mean);
-  command
-      .add_option_function<std::string>(
-          "--dtype", [&flags](const std::string&) { flags.bfloat16 = true; },
-          "bfloat16: .npy files of uint16 hold the bits of bfloat16 values, "
-          "which NumPy has no type for; the input is of them")
-      ->type_name("DTYPE")
-      ->check(OneOf({"bfloat16"}));
+  OneOf(*command.add_option_function<std::string>(
+            "--dtype", [&flags](const std::string&) { flags.bfloat16 = true; },
+            ".npy files of uint16 hold the bits of bfloat16 values, which "
+            "NumPy has no type for; the input is of them"),
+        {"bfloat16"});
 }
 
 void AddLayoutFlag(CLI::App& command, Layout& layout) {
-  command
-      .add_option_function<std::string>(
-          "--layout",
-          [&layout](const std::string& text) {
-            layout = text == kChannelsLast ? Layout::kChannelsLast
-                                           : Layout::kChannelsFirst;
-          },
-          "Order of the axes: channels-first (N, C, *), the default, or "
-          "channels-last (N, *, C)")
-      ->type_name("LAYOUT")
-      ->check(OneOf({kChannelsFirst, kChannelsLast}));
+  OneOf(*command.add_option_function<std::string>(
+            "--layout",
+            [&layout](const std::string& text) {
+              layout = text == kChannelsLast ? Layout::kChannelsLast
+                                             : Layout::kChannelsFirst;
+            },
+            "Order of the axes: (N, C, *), the default, or (N, *, C)"),
+        {kChannelsFirst, kChannelsLast});
 }
 
 void AddBiasFlag(CLI::App& command, std::optional<std::string>& bias) {

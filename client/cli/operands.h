@@ -2,7 +2,7 @@
 #define GROUPNORM_CLIENT_CLI_OPERANDS_H_
 
 #include <CLI/App.hpp>
-#include <CLI/Validators.hpp>
+#include <CLI/Option.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,8 +48,11 @@ std::string WholeNumberFault(const std::string& text);
 /// The same: CLI11 itself takes an empty text for an option not given.
 std::string NumberFault(const std::string& text);
 
-/// CLI::IsMember, without what that adds to the help text.
-CLI::Validator OneOf(const std::vector<std::string>& values);
+/// Lets an option take only these words, which become its type in --help.
+void OneOf(CLI::Option& option, const std::vector<std::string>& words);
+
+/// The words that OneOf gave an option; none for any other.
+std::vector<std::string> ChoicesOf(const CLI::Option& option);
 
 /// Adds --layout.
 void AddLayoutFlag(CLI::App& command, Layout& layout);

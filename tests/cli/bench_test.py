@@ -72,13 +72,14 @@ class Bench(CliTest):
                 (["--shape", "8"], '"8", expected extents as in 8,64,56,56'),
                 (["--shape", "8,0"], '"8,0", expected extents'),
                 (["--shape", "8,x"], '"8,x", expected extents'),
-                (["--dtype", "int8"], '"int8", expected float32, float64'),
+                (["--dtype", "int8"], '"int8", expected one of float32, float64'),
                 (["--in-flight", "0"], "--in-flight"),
                 (["--in-flight", "5000"], "--in-flight"),
                 (["--rate", "0"], "--rate"),
                 (["--rate", ""], '--rate: "", expected a number'),
                 (["--duration", "5"], "--duration: 5, expected a positive duration"),
-                (["--operation", "sideways"], "--operation")):
+                (["--operation", "sideways"],
+                 '--operation: "sideways", expected one of forward, backward')):
             with self.subTest(flags=flags):
                 self.fail_with(USAGE, message, "bench", *flags)
 

@@ -31,22 +31,6 @@ class Process(CliTest):
                 for code in range(6):
                     self.assertRegex(done.stdout, rf"(?m)^  {code}  \w")
 
-    def test_completes_commands_and_flags_in_bash(self):
-        def complete(*words):
-            script = ('source <("$0" completion bash); COMP_WORDS=("$@"); '
-                      'COMP_CWORD=$(($# - 1)); _groupnorm; echo "${COMPREPLY[@]}"')
-            done = subprocess.run(["bash", "-c", script, CLI, "groupnorm", *words],
-                                  capture_output=True, text=True, timeout=300)
-            self.assertEqual((done.returncode, done.stderr), (OK, ""))
-            return done.stdout.split()
-        self.assertEqual(complete("b"), ["backward", "bench"])
-        self.assertEqual(complete("--v"), ["--version"])
-        self.assertEqual(complete("forward", "--num"), ["--num-groups"])
-        self.assertEqual(complete("status", "--num"), [])
-        self.assertEqual(complete("status", "--"),
-                         ["--help", "--server", "--timeout", "--watch"])
-        self.assertEqual(complete("forward", "x"), [])  # bash completes files.
-
     def test_tells_its_version(self):
         done = self.run_cli("--version")
         self.assertEqual((done.returncode, done.stderr), (OK, ""))
