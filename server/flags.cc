@@ -389,6 +389,9 @@ absl::Status Parse(int argc, const char* const* argv, const std::string& config,
     line.flags.print = line.app.help();
   } catch (const CLI::CallForVersion& version) {
     line.flags.print = absl::StrCat(version.what(), "\n");
+  } catch (const CLI::ExtrasError& error) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        error.what(), " (groupnorm-server --help lists what there is)"));
   } catch (const CLI::Error& error) {
     return absl::InvalidArgumentError(error.what());
   }

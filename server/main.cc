@@ -4,9 +4,11 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <thread>
 
@@ -55,6 +57,14 @@ int Fail(const absl::Status& status, int exit_code) {
   return exit_code;
 }
 
+int Print(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) {
+    return EXIT_SUCCESS;
+  }
+  const std::string reason = std::strerror(errno);
+  return Fail(absl::DataLossError("standard output: " + reason), kExitFailure);
+}
+
 int Serve(const groupnorm::Flags& flags, const sigset_t& signals) {
   const auto server = groupnorm::Server::Start(flags.server);
   if (!server.ok()) return Fail(server.status(), kExitFailure);
@@ -98,10 +108,7 @@ int main(int argc, char** argv) {
   const absl::StatusOr<groupnorm::Flags> flags =
       groupnorm::ParseFlags(argc, argv);
   if (!flags.ok()) return Fail(flags.status(), kExitBadFlags);
-  if (flags->print.has_value()) {
-    std::fputs(flags->print->c_str(), stdout);
-    return EXIT_SUCCESS;
-  }
+  if (flags->print.has_value()) return Print(*flags->print);
   LogToStandardError(flags->log_level);
   // Before the server starts threads, and for as long as the process lives.
   static const sigset_t kSignals = BlockEndingSignals();

@@ -117,7 +117,8 @@ INSTANTIATE_TEST_SUITE_P(
                      "', expected unix: and a path of 1 to 107 bytes"},
         BadStart{"UnknownFlag",
                  {"--port=1"},
-                 "The following argument was not expected: --port=1"}),
+                 "The following argument was not expected: --port=1 "
+                 "(groupnorm-server --help lists what there is)"}),
     [](const auto& param_info) { return param_info.param.name; });
 
 TEST(Startup, FailsOnATcpAddressInUse) {
