@@ -1,24 +1,11 @@
 #!/usr/bin/env bash
 # Lints the contract as proto/buf.yaml says, and compares it with those of main
-# and of the last release, from which it must not depart. Needs npm, to install buf into
-# build/ the first time.
+# and of the last release, from which it must not depart. Needs npm, from which
+# buf comes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source scripts/steps.sh
 
-readonly BUF_VERSION=1.75.0
-readonly FOLDER=build/buf-$BUF_VERSION
-buf=$FOLDER/node_modules/.bin/buf
-
-if [[ ! -x $buf ]]; then
-  if ! command -v npm >/dev/null; then
-    echo "npm is not installed, and buf comes from it"
-    exit "$EXIT_SKIPPED"
-  fi
-  npm install --silent --no-audit --no-fund --prefix "$FOLDER" \
-    "@bufbuild/buf@$BUF_VERSION"
-fi
-
+buf=$(scripts/install-buf.sh)
 "$buf" lint proto
 echo "proto/ is lint clean."
 main=$(git merge-base HEAD origin/main 2>/dev/null || true)
