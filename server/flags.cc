@@ -19,6 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "server/config_file.h"
+#include "server/help_text.h"
 #include "server/server_info.h"
 
 namespace groupnorm {
@@ -134,23 +135,6 @@ std::string EnvironmentName(const std::string& flag) {
                                         flag.substr(2), {{"-", "_"}})));
 }
 
-// Breaks a text into lines that fit beside the flags of --help.
-std::string Wrap(const std::string& text) {
-  constexpr std::size_t kLineBytes = 50;
-  std::string wrapped;
-  std::size_t line_bytes = 0;
-  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
-    if (line_bytes > 0) {
-      const bool fits = line_bytes + 1 + word.size() <= kLineBytes;
-      wrapped += fits ? ' ' : '\n';
-      line_bytes = fits ? line_bytes + 1 : 0;
-    }
-    absl::StrAppend(&wrapped, word);
-    line_bytes += word.size();
-  }
-  return wrapped;
-}
-
 // Adds a flag with one value, which `parse` makes of its text.
 template <typename T>
 void AddFlag(CommandLine& line, const std::string& flag, T& target,
@@ -168,7 +152,7 @@ void AddFlag(CommandLine& line, const std::string& flag, T& target,
           [&target, parse, flag](const std::string& value) {
             target = parse(flag, value);
           },
-          Wrap(help))
+          WrapHelp(help))
       ->type_name(type)
       ->default_str(Format(target))
       ->envname(EnvironmentName(flag));
@@ -183,11 +167,12 @@ void AddListen(CommandLine& line) {
        },
        [&options] { return Format(options.listen); }});
   line.app
-      .add_option("--listen", options.listen,
-                  Wrap("Address to listen on: host:port (port 0: any free one) "
-                       "or unix:path; several are separated by commas or by "
-                       "repeating the flag. The default is reachable from this "
-                       "machine only, since the connection is not encrypted."))
+      .add_option(
+          "--listen", options.listen,
+          WrapHelp("Address to listen on: host:port (port 0: any free one) "
+                   "or unix:path; several are separated by commas or by "
+                   "repeating the flag. The default is reachable from this "
+                   "machine only, since the connection is not encrypted."))
       ->type_name("ADDRESS")
       ->delimiter(',')
       ->default_str(Format(options.listen))
@@ -201,7 +186,7 @@ void AddListen(CommandLine& line) {
   line.app
       .add_flag(
           "--insecure", options.insecure,
-          Wrap(
+          WrapHelp(
               "Allow --listen on an address that other machines reach, without "
               "encryption. Off by default, so that nobody does it unawares."))
       ->envname(EnvironmentName("--insecure"));
@@ -211,17 +196,20 @@ void AddConfig(CommandLine& line) {
   line.app
       .add_option(
           "--config", line.config,
-          Wrap("File of settings, one a line: the name of a flag without its "
-               "dashes, =, its value, as in workers = 4. Lines that begin "
-               "with # are comments. Flags and the environment go before it."))
+          WrapHelp(
+              "File of settings, one a line: the name of a flag without its "
+              "dashes, =, its value, as in workers = 4. Lines that begin "
+              "with # are comments. Flags and the environment go before it."))
       ->type_name("FILE")
       ->envname(EnvironmentName("--config"));
-  line.app.add_flag("--check-config", line.check_config,
-                    Wrap("Check the settings from everywhere, say so, and exit "
-                         "without serving."));
-  line.app.add_flag("--print-config", line.print_config,
-                    Wrap("Print the settings from everywhere as --config reads "
-                         "them, and exit without serving."));
+  line.app.add_flag(
+      "--check-config", line.check_config,
+      WrapHelp("Check the settings from everywhere, say so, and exit "
+               "without serving."));
+  line.app.add_flag(
+      "--print-config", line.print_config,
+      WrapHelp("Print the settings from everywhere as --config reads "
+               "them, and exit without serving."));
 }
 
 void AddBounds(CommandLine& line) {
@@ -287,6 +275,10 @@ void AddProcess(CommandLine& line) {
 }
 
 constexpr char kFooter[] =
+    "Examples:\n"
+    "  groupnorm-server\n"
+    "  groupnorm-server --listen unix:/run/groupnorm.sock --workers 4\n"
+    "  groupnorm-server --config server.conf --check-config\n"
     "A flag that is not given is taken from the environment variable beside "
     "it,\n"
     "then from the file of --config.\n"

@@ -100,9 +100,7 @@ void AddGradientFlags(CLI::App& command, BackwardFlags& flags) {
 
 void AddBackwardCommand(CLI::App& app, Outcome& outcome) {
   CLI::App* const command = app.add_subcommand(
-      "backward",
-      "Computes the gradients of forward with respect to input, weight and "
-      "bias");
+      "backward", "Computes gradients with respect to input, weight and bias");
   command->footer(absl::StrCat(
       FilesHelp("grad_input, grad_weight and grad_bias"),
       "Examples:\n"

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -39,6 +40,7 @@ constexpr absl::Duration kWarmUp = absl::Seconds(1);
 // An open loop rides out bursts up to this by default.
 constexpr int kOpenLoopInFlight = 64;
 constexpr int kMaxInFlight = 4096;
+constexpr double kMinRate = 1e-3;
 constexpr double kMaxRate = 1e6;
 
 struct BenchFlags {
@@ -279,6 +281,18 @@ DataType ParseDataType(const std::string& word) {
                     words.begin()];
 }
 
+/// A check of an option, which is a number.
+std::function<std::string(const std::string&)> Between(double least,
+                                                       double most) {
+  return [least, most](const std::string& text) {
+    double value = 0;
+    if (absl::SimpleAtod(text, &value) && value >= least && value <= most) {
+      return std::string();
+    }
+    return absl::StrCat("\"", text, "\", expected ", least, " to ", most);
+  };
+}
+
 void AddWorkloadFlags(CLI::App& command, BenchFlags& flags) {
   OneOf(*command.add_option("--operation", flags.operation,
                             "What is called. Default: forward"),
@@ -324,14 +338,14 @@ void AddLoadFlags(CLI::App& command, BenchFlags& flags) {
                                kOpenLoopInFlight))
       ->type_name("CALLS")
       ->check(WholeNumberFault)
-      ->check(CLI::Range(1, kMaxInFlight).description(""));
+      ->check(Between(1, kMaxInFlight));
   command
       .add_option("--rate", flags.rate,
                   "Calls a second at fixed instants, from which their "
                   "latencies count. Default: each call follows one before")
       ->type_name("RATE")
       ->check(NumberFault)
-      ->check(CLI::Range(1e-3, kMaxRate).description(""));
+      ->check(Between(kMinRate, kMaxRate));
   command
       .add_option_function<std::string>(
           "--duration",

@@ -1,10 +1,12 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <CLI/Option.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
@@ -21,12 +23,21 @@
 #include "client/cli/verify_command.h"
 #include "groupnorm/tune_process_memory.h"
 #include "server/grpc_log.h"
+#include "server/help_text.h"
 #include "server/standard_streams.h"
 
 namespace {
 
 using groupnorm::cli::ExitCode;
 using groupnorm::cli::Outcome;
+
+/// Breaks the texts of flags into lines.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return groupnorm::WrapHelp(option->get_description());
+  }
+};
 
 /// Prints the one line that a failure gets.
 int Finish(Outcome outcome) {
@@ -47,7 +58,12 @@ std::string UsageText(const CLI::App& app, int argc, char** argv,
                       const CLI::ParseError& error) {
   const std::vector<CLI::App*> given = app.get_subcommands();
   if (!given.empty()) {
-    return absl::StrCat(error.what(), " (groupnorm ", given[0]->get_name(),
+    // A flag that was mistyped may be the one that is missing.
+    const std::vector<std::string> unknown = given[0]->remaining();
+    const bool mistyped = error.get_name() == "RequiredError" &&
+                          !unknown.empty() && unknown[0].front() == '-';
+    return absl::StrCat(mistyped ? unknown[0] + ": not a flag; " : "",
+                        error.what(), " (groupnorm ", given[0]->get_name(),
                         " --help lists what there is)");
   }
   std::vector<std::string> names;
@@ -56,8 +72,9 @@ std::string UsageText(const CLI::App& app, int argc, char** argv,
     names.push_back(command->get_name());
   }
   return absl::StrCat(
-      argc > 1 ? argv[1] : "nothing", ": not a command, expected one of ",
-      absl::StrJoin(names, ", "), " (groupnorm --help says more)");
+      argc > 1 ? absl::StrCat(argv[1], ": not a command") : "no command",
+      ", expected one of ", absl::StrJoin(names, ", "),
+      " (groupnorm --help says more)");
 }
 
 Outcome Run(int argc, char** argv) {
@@ -65,8 +82,13 @@ Outcome Run(int argc, char** argv) {
       "Group Normalization by a groupnorm server, or within this process.",
       "groupnorm");
   app.set_version_flag("--version", "groupnorm " GROUPNORM_VERSION);
+  app.formatter(std::make_shared<HelpFormatter>());  // Of the commands as well.
   app.require_subcommand(1);
-  app.footer(groupnorm::cli::kExitCodesHelp);
+  app.footer(
+      absl::StrCat("Example, of a tensor with 32 groups of channels:\n"
+                   "  groupnorm forward x.npy --num-groups 32 -o y.npy\n"
+                   "groupnorm COMMAND --help says what a command takes.\n\n",
+                   groupnorm::cli::kExitCodesHelp));
   Outcome outcome;
   groupnorm::cli::AddForwardCommand(app, outcome);
   groupnorm::cli::AddBackwardCommand(app, outcome);

@@ -28,14 +28,15 @@ const char kFileType[] = "FILE";
 
 std::string FilesHelp(const std::string& results) {
   return absl::StrCat(
-      "Files end in .npy, as of numpy.save, or in .safetensors. Of the latter\n"
-      "FILE:NAME means the tensor NAME, which may be left out where a file "
-      "has\n"
-      "one",
+      "Files end in .npy, as numpy.save writes them, or in .safetensors, "
+      "where\n"
+      "FILE:NAME is one tensor of several.\n",
       results.empty()
-          ? std::string(".\n")
-          : absl::StrCat("; results are called ", results,
-                         " without it,\nand each needs a file of its own.\n"));
+          ? ""
+          : absl::StrCat(
+                "Each result needs a file of its own; in .safetensors, "
+                "without :NAME, they\nare called ",
+                results, ".\n"));
 }
 
 std::string WholeNumberFault(const std::string& text) {

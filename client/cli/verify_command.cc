@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/client_session.h"
@@ -32,6 +33,14 @@ struct VerifyFlags {
   std::uint64_t seed = 1;
   ConnectionFlags connection;
 };
+
+/// A check of an option: CLI11 itself takes -1 for the largest seed.
+std::string SeedFault(const std::string& text) {
+  std::uint64_t ignored = 0;
+  if (absl::SimpleAtoi(text, &ignored)) return "";
+  return absl::StrCat("\"", text,
+                      "\", expected a whole number from 0 to 2^64 - 1");
+}
 
 verify::Service ServiceOf(Client& client) {
   return {
@@ -183,7 +192,8 @@ void AddVerifyCommand(CLI::App& app, Outcome& outcome) {
       ->add_option("--seed", flags->seed,
                    "Seed of all random numbers: the same seed gives the same "
                    "tensors everywhere. Default: 1")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(SeedFault);
   AddConnectionFlags(*command, flags->connection, kEmbeddedByDefault);
 
   // Here the files may be left out, but only all of them.

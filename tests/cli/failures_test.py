@@ -17,10 +17,15 @@ class Failures(CliTest):
     def test_of_the_command_line(self):
         self.small_input()
         cases = [
-            ([], "expected one of forward, backward, verify, status, bench"),
+            ([], "no command, expected one of forward, backward, verify, status, bench"),
             (["normalize"], "normalize: not a command, expected one of forward, "),
             (["forward"], "INPUT is required (groupnorm forward --help lists"),
             (["forward", "x.npy", "-o", "y.npy"], "--num-groups is required"),
+            (["forward", "x.npy", "-o", "y.npy", "--num-group", "3"],
+             "--num-group: not a flag; --num-groups is required"),
+            (["verify", "--seed", "-1"], '--seed: "-1", expected a whole number from 0'),
+            (["verify", "--seed", "99999999999999999999"],
+             '--seed: "99999999999999999999", expected a whole number from 0'),
             (["forward", "x.npy", "--num-groups", "3"], "--output is required"),
             (["forward", "x.npy", "-o", "y.npy", "--num-groups", "three"], "three"),
             (self.forward("--num-groups", "4"), "--num-groups"),

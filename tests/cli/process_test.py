@@ -19,15 +19,17 @@ def stop(process):
 
 class Process(CliTest):
     def test_helps_without_a_manual(self):
-        for command in ([], ["forward"], ["backward"], ["verify"], ["status"], ["bench"]):
+        for command in ([], ["forward"], ["backward"], ["verify"], ["status"], ["bench"],
+                        ["completion"]):
             done = self.run_cli(*command, "--help")
             self.assertEqual((done.returncode, done.stderr), (OK, ""))
             self.assertIn("Usage: groupnorm", done.stdout)
-            if command:
-                self.assertIn("Example", done.stdout)
+            self.assertIn("Example", done.stdout)
+            self.assertLess(max(map(len, done.stdout.splitlines())), 100)
+            if command not in ([], ["completion"]):
                 self.assertIn("--timeout DURATION", done.stdout)
                 self.assertIn("GROUPNORM_SERVER", done.stdout)
-            else:
+            if not command:
                 for code in range(6):
                     self.assertRegex(done.stdout, rf"(?m)^  {code}  \w")
 
