@@ -2,34 +2,44 @@
 # Installs what the project needs from Debian 12's packages. Safe to run again:
 # when everything is there it says so and touches nothing.
 #
-#   scripts/install-dependencies.sh          to build, and to run the demo
-#   scripts/install-dependencies.sh --test   also to test and to contribute
+#   scripts/install-dependencies.sh --programs  to build the programs alone
+#   scripts/install-dependencies.sh             to build all, and to run the demo
+#   scripts/install-dependencies.sh --test      also to test and to contribute
+#   scripts/install-dependencies.sh --image     also to try the container image
 set -euo pipefail
 
 packages=(
   g++ cmake ninja-build ccache pkg-config
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
-  libabsl-dev libhwy-dev libcli11-dev libspdlog-dev libbenchmark-dev
-  nlohmann-json3-dev
-  libgtest-dev libgmock-dev # the tests, which CMake looks for
+  libabsl-dev libhwy-dev libcli11-dev libspdlog-dev nlohmann-json3-dev
+)
+demo=(
+  libbenchmark-dev libgtest-dev libgmock-dev # which CMake looks for
   python3 python3-numpy python3-pil # the pictures of the demo
 )
+test=(
+  git
+  python3-mpmath python3-protobuf # the conformance vectors
+  python3-grpcio python3-pip python3-setuptools python3-venv python3-wheel # the Python client
+  zsh fish # which the command line is completed in
+  python3-matplotlib # the picture of the benchmarks
+  clang clang-format clang-tidy
+  dpkg-dev mmdebstrap # the packages, and a clean system to try them on
+  libclang-rt-14-dev # libFuzzer
+)
+image=(
+  mmdebstrap buildah podman runc
+  iproute2 iptables # the containers' network
+  golang-github-containernetworking-plugin-dnsname # and the names in it
+  docker-compose
+)
 case "${1-}" in
-  "") ;;
-  --test)
-    packages+=(
-      git
-      python3-mpmath python3-protobuf # the conformance vectors
-      python3-grpcio python3-pip python3-setuptools python3-venv python3-wheel # the Python client
-      zsh fish # which the command line is completed in
-      python3-matplotlib # the picture of the benchmarks
-      clang clang-format clang-tidy
-      dpkg-dev mmdebstrap # the packages, and a clean system to try them on
-      libclang-rt-14-dev # libFuzzer
-    )
-    ;;
+  --programs) ;;
+  "") packages+=("${demo[@]}") ;;
+  --test) packages+=("${demo[@]}" "${test[@]}") ;;
+  --image) packages+=("${demo[@]}" "${test[@]}" "${image[@]}") ;;
   *)
-    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -23,7 +23,11 @@ more() {
   if [[ $all ]]; then step "$@"; else not_run "$1" "runs with --all"; fi
 }
 
-scripts/install-dependencies.sh --test
+if [[ $all ]]; then
+  scripts/install-dependencies.sh --image
+else
+  scripts/install-dependencies.sh --test
+fi
 step "build and tests (dev)" build_and_test dev
 more "build and tests (asan)" build_and_test asan
 more "build and tests (tsan)" build_and_test tsan
@@ -31,6 +35,7 @@ more "build (clang)" build_only clang
 more "load in full (dev)" env GROUPNORM_LOAD=full ctest --preset dev -L load
 more "fuzz (60 s each)" scripts/fuzz.sh 60
 more "packages: install and purge" scripts/test-packages.sh
+more "image: build and run" scripts/test-image.sh
 more "clang-tidy" scripts/check-tidy.sh
 more "format" scripts/check-format.sh
 more "layers" scripts/check-layers.py
