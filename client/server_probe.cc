@@ -1,15 +1,13 @@
 #include "client/server_probe.h"
 
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/address.h"
+#include "client/grpc_channel.h"
 #include "client/server_info.h"
 #include "groupnorm/v1/groupnorm.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -23,26 +21,14 @@ using grpc::health::v1::HealthCheckResponse;
 
 constexpr char kService[] = "groupnorm.v1.GroupNormService";
 
-// A watch is to notice within a second that a server is back, and within 15 s
-// that a machine is frozen. The server permits a ping every second.
+// A watch is to notice within a second that a server is back.
 constexpr int kReconnectBackoffMs = 1'000;
-constexpr int kConnectTimeoutMs = 5'000;
-constexpr int kKeepaliveTimeMs = 10'000;
-constexpr int kKeepaliveTimeoutMs = 5'000;
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectBackoffMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectBackoffMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  if (IsLoopback(address) || IsList(address)) {
-    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  }
-  return grpc::CreateCustomChannel(
-      TargetOf(address), grpc::InsecureChannelCredentials(), arguments);
+  return MakeGrpcChannel(address, arguments);
 }
 
 HealthCheckRequest AboutTheService() {
