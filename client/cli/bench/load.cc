@@ -1,6 +1,7 @@
 #include "client/cli/bench/load.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -22,7 +23,8 @@ class Load {
         start_(start),
         begin_(absl::Now()),
         measured_(begin_ + options.warm_up),
-        end_(measured_ + options.duration) {
+        end_(measured_ + options.duration),
+        other_came_(static_cast<std::size_t>(options.in_flight)) {
     for (int slot = options.in_flight; slot-- > 0;) free_.push_back(slot);
   }
 
@@ -57,21 +59,27 @@ class Load {
 
   // Starts a call of the closed loop, or gives the slot back. On the thread
   // that ended the call before, since handing over to another one takes time in
-  // which the server has nothing to do.
+  // which the server has nothing to do; but where that call ended before its
+  // start returned, once it has returned, since the one might stand upon the
+  // other without end.
   void FollowUp(int slot) {
-    const absl::Time now = absl::Now();
-    if (now >= end_) {
-      absl::MutexLock lock(&mutex_);
-      free_.push_back(slot);
-      return;
-    }
-    start_(slot, [this, slot, now](const absl::Status& status) {
-      {
+    std::atomic<bool>& other_came = other_came_[static_cast<std::size_t>(slot)];
+    do {
+      const absl::Time now = absl::Now();
+      if (now >= end_) {
         absl::MutexLock lock(&mutex_);
-        Record(now, status);
+        free_.push_back(slot);
+        return;
       }
-      FollowUp(slot);
-    });
+      other_came = false;
+      start_(slot, [this, slot, now, &other_came](const absl::Status& status) {
+        {
+          absl::MutexLock lock(&mutex_);
+          Record(now, status);
+        }
+        if (other_came.exchange(true)) FollowUp(slot);
+      });
+    } while (other_came.exchange(true));
   }
 
   void RunOpen(double rate) {
@@ -140,6 +148,8 @@ class Load {
   const absl::Time measured_;
   const absl::Time end_;
   const std::function<void(std::int64_t, absl::Duration)>* progress_ = nullptr;
+  // Of each slot's call: whether its end or the return of its start has come.
+  std::vector<std::atomic<bool>> other_came_;
 
   absl::Mutex mutex_;
   std::vector<int> free_ ABSL_GUARDED_BY(mutex_);

@@ -36,7 +36,7 @@ struct LoadResult {
 };
 
 /// Starts a call with the resources of `slot` (0 to in_flight - 1), which has
-/// no other call, and runs `done` when it is over, on another thread, before or
+/// no other call, and runs `done` when it is over, on any thread, before or
 /// after it returns.
 using StartCall = std::function<void(
     int slot, std::function<void(const absl::Status&)> done)>;
