@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/admission.h"
+#include "server/connection.h"
 #include "server/grpc_status.h"
 
 namespace groupnorm {
@@ -53,7 +54,8 @@ void HealthCall::OnHeaders(bool ok) {
     return;
   }
   Await(method_, environment_, queue_);
-  if (absl::Status entered = streams_.Enter(shared_from_this());
+  if (absl::Status entered =
+          streams_.Enter(shared_from_this(), ConnectionOf(context_));
       !entered.ok()) {
     Fail(std::move(entered));
     return;

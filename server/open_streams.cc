@@ -1,5 +1,7 @@
 #include "server/open_streams.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -9,22 +11,36 @@
 namespace groupnorm {
 
 OpenStreams::OpenStreams(std::string kind, int max_open)
-    : kind_(std::move(kind)), max_open_(static_cast<std::size_t>(max_open)) {}
+    : kind_(std::move(kind)),
+      max_open_(max_open),
+      max_open_of_connection_(std::max(1, max_open / 2)) {}
 
-absl::Status OpenStreams::Enter(const std::shared_ptr<OpenStream>& stream) {
+absl::Status OpenStreams::Enter(const std::shared_ptr<OpenStream>& stream,
+                                ConnectionId connection) {
   absl::MutexLock lock(&mutex_);
   if (phase_ == ServerPhase::kClosing) return DrainingError();
-  if (streams_.size() >= max_open_) {
+  if (streams_.size() >= static_cast<std::size_t>(max_open_)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "server: ", max_open_, " ", kind_, " are open, the limit"));
   }
-  streams_.emplace(stream.get(), stream);
+  int& own = open_of_connection_[connection];
+  if (own >= max_open_of_connection_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("server: ", own, " ", kind_,
+                     " of this connection are open, the limit"));
+  }
+  streams_.emplace(stream.get(), Entry{stream, connection});
+  ++own;
   return absl::OkStatus();
 }
 
 void OpenStreams::Leave(const OpenStream* stream) {
   absl::MutexLock lock(&mutex_);
-  streams_.erase(stream);
+  const auto entry = streams_.find(stream);
+  if (entry == streams_.end()) return;
+  const auto own = open_of_connection_.find(entry->second.connection);
+  if (--own->second == 0) open_of_connection_.erase(own);
+  streams_.erase(entry);
 }
 
 void OpenStreams::SetPhase(ServerPhase phase) {
@@ -33,8 +49,8 @@ void OpenStreams::SetPhase(ServerPhase phase) {
     absl::MutexLock lock(&mutex_);
     phase_ = phase;
     streams.reserve(streams_.size());
-    for (const auto& [_, stream] : streams_) {
-      streams.push_back(stream.lock());
+    for (const auto& [_, entry] : streams_) {
+      streams.push_back(entry.stream.lock());
     }
   }
   for (const auto& stream : streams) {

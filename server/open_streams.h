@@ -2,7 +2,6 @@
 #define GROUPNORM_SERVER_OPEN_STREAMS_H_
 
 #include <atomic>
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -10,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "server/connection_id.h"
 
 namespace groupnorm {
 
@@ -31,17 +31,20 @@ class OpenStream {
 };
 
 /// The open streams of one kind: bounded in number, and told when the server is
-/// about to end, since it cannot end before they do. Thread-safe.
+/// about to end, since it cannot end before they do. One connection has at most
+/// half of them, but at least one: so a flood leaves places for others.
+/// Thread-safe.
 class OpenStreams {
  public:
   /// `kind` names them in the text of a refusal, as in "health watches".
   OpenStreams(std::string kind, int max_open);
 
-  /// Counts a stream as open until Leave(), which the caller owes when this
-  /// returns OK. From then on it hears of every change of phase, once it has
-  /// looked at phase() itself. UNAVAILABLE: the server is closing.
-  /// RESOURCE_EXHAUSTED: as many as may be are open.
-  absl::Status Enter(const std::shared_ptr<OpenStream>& stream);
+  /// Counts a stream of `connection` as open until Leave(), which the caller
+  /// owes when this returns OK. From then on it hears of every change of phase,
+  /// once it has looked at phase() itself. UNAVAILABLE: the server is closing.
+  /// RESOURCE_EXHAUSTED: as many as may be are open, or of this connection.
+  absl::Status Enter(const std::shared_ptr<OpenStream>& stream,
+                     ConnectionId connection);
   void Leave(const OpenStream* stream);
 
   /// Takes no lock.
@@ -51,11 +54,19 @@ class OpenStreams {
   void SetPhase(ServerPhase phase);
 
  private:
+  struct Entry {
+    std::weak_ptr<OpenStream> stream;
+    ConnectionId connection = nullptr;
+  };
+
   const std::string kind_;
-  const std::size_t max_open_;
+  const int max_open_;
+  const int max_open_of_connection_;
   std::atomic<ServerPhase> phase_ = ServerPhase::kServing;  // Set under mutex_.
   absl::Mutex mutex_;
-  std::unordered_map<const OpenStream*, std::weak_ptr<OpenStream>> streams_
+  std::unordered_map<const OpenStream*, Entry> streams_ ABSL_GUARDED_BY(mutex_);
+  // Those open, for each connection that has any.
+  std::unordered_map<ConnectionId, int> open_of_connection_
       ABSL_GUARDED_BY(mutex_);
 };
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/admission.h"
+#include "server/connection.h"
 #include "server/grpc_status.h"
 #include "server/reflection.h"
 
@@ -44,7 +45,8 @@ void ReflectionCall::OnHeaders(bool ok) {
     return;
   }
   Await(method_, environment_, queue_);
-  if (absl::Status entered = environment_.streams.Enter(shared_from_this());
+  if (absl::Status entered = environment_.streams.Enter(shared_from_this(),
+                                                        ConnectionOf(context_));
       !entered.ok()) {
     End(std::move(entered));
     return;

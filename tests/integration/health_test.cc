@@ -149,29 +149,92 @@ TEST(Health, EndsCallsWhoseRequestDoesNotCome) {
   EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
 }
 
-TEST(Health, BoundsTheChecksWhoseRequestHasNotCome) {
-  ServerOptions options = LoopbackOptions();
-  options.read_timeout = absl::Minutes(10);
-  TestServer server(options);
-  std::vector<std::unique_ptr<RawCall>> silent;
-  silent.reserve(256);
-  for (int i = 0; i < 256; ++i) {
-    silent.push_back(std::make_unique<RawCall>(server.channel(),
-                                               "/grpc.health.v1.Health/Check"));
+using RawCalls = std::vector<std::unique_ptr<RawCall>>;
+
+// Calls of a method whose request does not come.
+RawCalls SilentCalls(const std::shared_ptr<grpc::Channel>& channel,
+                     const std::string& method, int count) {
+  RawCalls calls;
+  calls.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) {
+    calls.push_back(std::make_unique<RawCall>(channel, method));
   }
+  return calls;
+}
+
+// Checks until one fails: enough of the silent ones have come then.
+grpc::Status CheckUntilRefused(const std::shared_ptr<grpc::Channel>& channel) {
   HealthCheckResponse response;
   grpc::Status status;
-  do {  // Until all of them have come.
-    status = Check(Connect(server.address()), "", &response);
+  do {
+    status = Check(channel, "", &response);
+  } while (status.ok());
+  return status;
+}
+
+class HealthBounds : public ::testing::Test {
+ protected:
+  static ServerOptions Settings() {
+    ServerOptions options = LoopbackOptions();
+    options.read_timeout = absl::Minutes(10);
+    options.max_queued_calls = 4096;  // So many calls on one connection.
+    return options;
+  }
+
+  HealthBounds() : server_(Settings()), other_(Connect(server_.address())) {}
+
+  const std::shared_ptr<grpc::Channel>& own() const {
+    return server_.channel();
+  }
+  const std::shared_ptr<grpc::Channel>& other() const { return other_; }
+  std::shared_ptr<grpc::Channel> NewConnection() const {
+    return Connect(server_.address());
+  }
+
+ private:
+  TestServer server_;
+  std::shared_ptr<grpc::Channel> other_;
+};
+
+TEST_F(HealthBounds, LeavePlacesForChecksBesideAConnectionWithMany) {
+  const RawCalls silent =
+      SilentCalls(own(), "/grpc.health.v1.Health/Check", 300);
+  EXPECT_THAT(CheckUntilRefused(own()),
+              FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                        "server: 128 health checks of this connection are "
+                        "open, the limit"));
+  HealthCheckResponse response;
+  EXPECT_THAT(Check(other(), "", &response), Succeeds());
+}
+
+TEST_F(HealthBounds, LeavePlacesForWatchesBesideAConnectionWithMany) {
+  const RawCalls silent =
+      SilentCalls(own(), "/grpc.health.v1.Health/Watch", 2100);
+  grpc::Status status;
+  do {  // Until enough of them have come.
+    Watch watch(own(), "");
+    if (watch.Next() == -1) status = watch.Finish();
   } while (status.ok());
   EXPECT_THAT(status, FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                                "server: 256 health checks are open, the "
-                                "limit"));
-  EXPECT_EQ(Watch(Connect(server.address()), "").Next(),
-            HealthCheckResponse::SERVING);
-  silent.clear();
+                                "server: 2048 health watches of this "
+                                "connection are open, the limit"));
+  EXPECT_EQ(Watch(other(), "").Next(), HealthCheckResponse::SERVING);
+}
+
+TEST_F(HealthBounds, HoldForTheChecksOfAllConnections) {
+  RawCalls first = SilentCalls(own(), "/grpc.health.v1.Health/Check", 128);
+  const RawCalls second =
+      SilentCalls(other(), "/grpc.health.v1.Health/Check", 128);
+  const auto channel = NewConnection();
+  EXPECT_THAT(CheckUntilRefused(channel),
+              FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                        "server: 256 health checks are open, the limit"));
+  EXPECT_EQ(Watch(channel, "").Next(), HealthCheckResponse::SERVING);
+  first.clear();
+  HealthCheckResponse response;
+  grpc::Status status;
   do {  // Their places are free once the server has heard of it.
-    status = Check(Connect(server.address()), "", &response);
+    status = Check(channel, "", &response);
   } while (!status.ok());
 }
 

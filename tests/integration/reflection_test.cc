@@ -187,12 +187,23 @@ TEST(Reflection, AnswersUnderTheNameThatNewerToolsAskFor) {
 
 TEST(Reflection, BoundsTheStreamsThatAreOpen) {
   TestServer server;
+  const auto other = Connect(server.address());
   std::vector<std::unique_ptr<Reflection>> open;
-  for (int i = 0; i < 64; ++i) {
+  for (int i = 0; i < 32; ++i) {
     open.push_back(std::make_unique<Reflection>(server.channel()));
     open.back()->Ask(ForServices());
   }
-  Reflection refused(server.channel());
+  Reflection beyond_half(server.channel());
+  EXPECT_THAT(beyond_half.AwaitEnd(),
+              FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                        "server: 32 reflection streams of this connection are "
+                        "open, the limit"));
+  for (int i = 0; i < 32; ++i) {
+    open.push_back(std::make_unique<Reflection>(other));
+    open.back()->Ask(ForServices());
+  }
+  const auto third = Connect(server.address());
+  Reflection refused(third);
   EXPECT_THAT(refused.AwaitEnd(),
               FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
                         "server: 64 reflection streams are open, the limit"));
@@ -201,7 +212,7 @@ TEST(Reflection, BoundsTheStreamsThatAreOpen) {
   // The place is free once the server has heard of the end.
   grpc::Status status;
   do {
-    status = Reflection(server.channel()).Finish();
+    status = Reflection(third).Finish();
   } while (!status.ok());
 }
 

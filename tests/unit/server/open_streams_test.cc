@@ -17,28 +17,57 @@ class CountingStream : public OpenStream {
   int told_ = 0;
 };
 
+// Stand for connections.
+const int kOwn = 0;
+const int kOther = 0;
+
 TEST(OpenStreams, RefuseBeyondTheLimitUntilOneLeaves) {
   OpenStreams streams("health watches", 2);
   const auto first = std::make_shared<CountingStream>();
   const auto second = std::make_shared<CountingStream>();
   const auto third = std::make_shared<CountingStream>();
-  EXPECT_EQ(streams.Enter(first), absl::OkStatus());
-  EXPECT_EQ(streams.Enter(second), absl::OkStatus());
-  EXPECT_EQ(streams.Enter(third),
+  const int third_connection = 0;
+  EXPECT_EQ(streams.Enter(first, &kOwn), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(second, &kOther), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(third, &third_connection),
             absl::ResourceExhaustedError(
                 "server: 2 health watches are open, the limit"));
   streams.Leave(third.get());  // It never entered: no place is free.
-  EXPECT_EQ(streams.Enter(third).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(streams.Enter(third, &third_connection).code(),
+            absl::StatusCode::kResourceExhausted);
   streams.Leave(first.get());
-  EXPECT_EQ(streams.Enter(third), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(third, &third_connection), absl::OkStatus());
+}
+
+TEST(OpenStreams, GiveOneConnectionHalfOfThem) {
+  OpenStreams streams("health watches", 5);
+  const auto first = std::make_shared<CountingStream>();
+  const auto second = std::make_shared<CountingStream>();
+  const auto third = std::make_shared<CountingStream>();
+  EXPECT_EQ(streams.Enter(first, &kOwn), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(second, &kOwn), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(third, &kOwn),
+            absl::ResourceExhaustedError("server: 2 health watches of this "
+                                         "connection are open, the limit"));
+  EXPECT_EQ(streams.Enter(third, &kOther), absl::OkStatus());
+  streams.Leave(first.get());
+  EXPECT_EQ(streams.Enter(first, &kOwn), absl::OkStatus());
+}
+
+TEST(OpenStreams, GiveEveryConnectionOneAtLeast) {
+  OpenStreams streams("health watches", 1);
+  const auto stream = std::make_shared<CountingStream>();
+  EXPECT_EQ(streams.Enter(stream, &kOwn), absl::OkStatus());
+  streams.Leave(stream.get());
+  EXPECT_EQ(streams.Enter(stream, &kOther), absl::OkStatus());
 }
 
 TEST(OpenStreams, AreToldOfEveryPhaseUntilTheyLeave) {
   OpenStreams streams("health watches", 2);
   const auto stays = std::make_shared<CountingStream>();
   const auto leaves = std::make_shared<CountingStream>();
-  EXPECT_EQ(streams.Enter(stays), absl::OkStatus());
-  EXPECT_EQ(streams.Enter(leaves), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(stays, &kOwn), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(leaves, &kOther), absl::OkStatus());
   EXPECT_EQ(streams.phase(), ServerPhase::kServing);
   streams.SetPhase(ServerPhase::kLeaving);
   EXPECT_EQ(streams.phase(), ServerPhase::kLeaving);
@@ -52,10 +81,10 @@ TEST(OpenStreams, RefuseWhenTheServerCloses) {
   OpenStreams streams("health watches", 2);
   const auto stream = std::make_shared<CountingStream>();
   streams.SetPhase(ServerPhase::kLeaving);
-  EXPECT_EQ(streams.Enter(stream), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(stream, &kOwn), absl::OkStatus());
   streams.SetPhase(ServerPhase::kClosing);
   EXPECT_EQ(
-      streams.Enter(std::make_shared<CountingStream>()),
+      streams.Enter(std::make_shared<CountingStream>(), &kOther),
       absl::UnavailableError("server: draining, expected another server"));
 }
 
@@ -63,7 +92,7 @@ TEST(OpenStreams, RefuseWhenTheServerCloses) {
 TEST(OpenStreams, DoNotKeepStreamsAlive) {
   OpenStreams streams("health watches", 2);
   auto stream = std::make_shared<CountingStream>();
-  EXPECT_EQ(streams.Enter(stream), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(stream, &kOwn), absl::OkStatus());
   const std::weak_ptr<CountingStream> watched = stream;
   stream.reset();
   EXPECT_TRUE(watched.expired());
