@@ -8,12 +8,16 @@ Allowance::Allowance(std::int64_t units) : units_(units), free_(units) {}
 
 bool Allowance::TakeOrWait(ConnectionId connection, const void* call,
                            std::int64_t units, std::function<void()> granted) {
+  Waiters waiter;
+  waiter.push_back({call, connection, units, std::move(granted)});
   Waiters taken;  // Destroyed without the lock: it may own the call.
   absl::MutexLock lock(&mutex_);
-  Connection& own = connections_[connection];
-  own.waiters.push_back({call, connection, units, std::move(granted)});
-  calls_.emplace(call, std::prev(own.waiters.end()));
-  List(connection, own);
+  Connection& own = At(connection);
+  // Without a call that waits its turn would be skipped: should what follows
+  // throw, this is not undone.
+  List(own);
+  calls_.emplace(call, waiter.begin());
+  own.waiters.splice(own.waiters.end(), waiter);
   // Any other call that could have its units already has them.
   taken = Grant();
   return !taken.empty();
@@ -28,11 +32,11 @@ void Allowance::Leave(const void* call) {
     if (found == calls_.end()) return;
     const Waiters::iterator waiter = found->second;
     const ConnectionId id = waiter->connection;
-    Connection& connection = connections_[id];
+    Connection& connection = connections_.at(id);
     calls_.erase(found);
     left.splice(left.end(), connection.waiters, waiter);
     // The calls behind it may fit where it did not.
-    if (!connection.waiters.empty()) List(id, connection);
+    if (!connection.waiters.empty()) List(connection);
     granted = Grant();
     ForgetIfIdle(id);
   }
@@ -44,10 +48,10 @@ void Allowance::Release(ConnectionId connection, std::int64_t units) {
   {
     absl::MutexLock lock(&mutex_);
     free_ += units;
-    Connection& own = connections_[connection];
+    Connection& own = connections_.at(connection);
     own.held -= units;
     // It may have waited for its own half.
-    if (!own.waiters.empty()) List(connection, own);
+    if (!own.waiters.empty()) List(own);
     granted = Grant();
     ForgetIfIdle(connection);
   }
@@ -64,9 +68,19 @@ bool Allowance::MayTake(const Connection& connection,
   return connection.held == 0 || connection.held + units <= units_ / 2;
 }
 
-void Allowance::List(ConnectionId id, Connection& connection) {
-  if (std::exchange(connection.listed, true)) return;
-  turns_.push_back(id);
+Allowance::Connection& Allowance::At(ConnectionId id) {
+  auto found = connections_.find(id);
+  if (found == connections_.end()) {
+    Connection connection;
+    connection.turn.push_back(id);
+    found = connections_.emplace(id, std::move(connection)).first;
+  }
+  return found->second;
+}
+
+// Does nothing where it is listed already.
+void Allowance::List(Connection& connection) {
+  turns_.splice(turns_.end(), connection.turn);
 }
 
 void Allowance::ForgetIfIdle(ConnectionId id) {
@@ -74,7 +88,7 @@ void Allowance::ForgetIfIdle(ConnectionId id) {
   if (found == connections_.end()) return;
   const Connection& connection = found->second;
   if (connection.held == 0 && connection.waiters.empty() &&
-      !connection.listed) {
+      !connection.turn.empty()) {
     connections_.erase(found);
   }
 }
@@ -84,13 +98,12 @@ Allowance::Waiters Allowance::Grant() {
   Waiters granted;
   while (!turns_.empty()) {
     const ConnectionId id = turns_.front();
-    Connection& connection = connections_[id];
+    Connection& connection = connections_.at(id);
     Waiters& waiters = connection.waiters;
     const bool skipped =
         waiters.empty() || !MayTake(connection, waiters.front().units);
     if (!skipped && waiters.front().units > free_) break;
-    turns_.pop_front();
-    connection.listed = false;
+    connection.turn.splice(connection.turn.end(), turns_, turns_.begin());
     if (skipped) {
       ForgetIfIdle(id);
       continue;
@@ -99,7 +112,7 @@ Allowance::Waiters Allowance::Grant() {
     connection.held += waiters.front().units;
     calls_.erase(waiters.front().call);
     granted.splice(granted.end(), waiters, waiters.begin());
-    if (!waiters.empty()) List(id, connection);
+    if (!waiters.empty()) List(connection);
   }
   return granted;
 }

@@ -2,7 +2,6 @@
 #define GROUPNORM_SERVER_ALLOWANCE_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <list>
 #include <unordered_map>
@@ -24,7 +23,8 @@ namespace groupnorm {
 /// and yet any single call may take everything.
 ///
 /// Thread-safe. Each operation takes constant time, however many calls wait,
-/// and time for each call whose wait it ends.
+/// and time for each call whose wait it ends. Only TakeOrWait() takes memory;
+/// where there is none it throws std::bad_alloc, and nothing has changed.
 class Allowance {
  public:
   /// `units` is 1 or more.
@@ -55,16 +55,17 @@ class Allowance {
   };
   using Waiters = std::list<Waiter>;
 
-  // A connection that holds units, has calls that wait, or is in turns_.
+  // A connection that holds units, has calls that wait, or is listed.
   struct Connection {
     std::int64_t held = 0;
     Waiters waiters;
-    bool listed = false;  // In turns_.
+    // One entry, here or, while the connection is listed, in turns_.
+    std::list<ConnectionId> turn;
   };
 
   bool MayTake(const Connection& connection, std::int64_t units) const;
-  void List(ConnectionId id, Connection& connection)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Connection& At(ConnectionId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void List(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetIfIdle(ConnectionId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Waiters Grant() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -77,7 +78,7 @@ class Allowance {
       ABSL_GUARDED_BY(mutex_);
   // Every connection whose first waiting call lacks nothing but free units, the
   // next turn first. Others may be listed as well; their turn is skipped.
-  std::deque<ConnectionId> turns_ ABSL_GUARDED_BY(mutex_);
+  std::list<ConnectionId> turns_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace groupnorm

@@ -23,21 +23,15 @@ const char* MethodName(GroupNormService::Method method) {
 
 void Call::Await(GroupNormService::Method method, CallEnvironment& environment,
                  grpc::ServerCompletionQueue* queue) {
-  const auto call = std::make_shared<Call>(method, environment, queue);
-  call->context_.AsyncNotifyWhenDone(
-      call->over_tag_.Arm([call](bool) { call->OnOver(); }));
-  environment.service.RequestTensorCall(
-      method, &call->context_, &call->stream_, queue,
-      call->headers_tag_.Arm([call](bool ok) { call->OnHeaders(ok); }));
+  ServedCall::Await(std::make_shared<Call>(method, environment, queue));
 }
 
 Call::Call(GroupNormService::Method method, CallEnvironment& environment,
            grpc::ServerCompletionQueue* queue)
-    : member_(environment.calls),
+    : ServedCall(environment.calls, queue),
       method_(method),
       environment_(environment),
-      queue_(queue),
-      stream_(&context_) {}
+      stream_(&context()) {}
 
 // What a call that was never answered still has, gives it back here.
 Call::~Call() {
@@ -47,33 +41,26 @@ Call::~Call() {
   LeaveAdmission();
 }
 
-void Call::OnHeaders(bool ok) {
-  if (!ok) {
-    // The server has shut down before a caller came: gRPC then does not give
-    // back the tag that says that the call is over.
-    over_tag_.Disarm();
-    return;
-  }
-  Await(method_, environment_, queue_);
-  Admit();
+void Call::Request(void* tag) {
+  environment_.service.RequestTensorCall(method_, &context(), &stream_, queue(),
+                                         tag);
 }
 
-void Call::Admit() {
-  connection_ = ConnectionOf(context_);
+void Call::OnCalled() {
+  connection_ = ConnectionOf(context());
   const absl::Status admission = environment_.admission.Admit(
-      connection_, absl::FromChrono(context_.deadline()));
+      connection_, absl::FromChrono(context().deadline()));
   if (!admission.ok()) {
     if (absl::IsUnavailable(admission)) {
-      AddRetryPushback(environment_.admission.Pushback(), context_);
+      AddRetryPushback(environment_.admission.Pushback(), context());
     }
     Fail(admission);
     return;
   }
   in_flight_ = true;
-  spdlog::debug("{} from {}: admitted", MethodName(method_), context_.peer());
-  if (environment_.reading_slots.TakeOrWait(
-          connection_, this, 1,
-          [call = shared_from_this()] { call->OnReadingSlot(); })) {
+  spdlog::debug("{} from {}: admitted", MethodName(method_), context().peer());
+  if (environment_.reading_slots.TakeOrWait(connection_, this, 1,
+                                            Event(&Call::OnReadingSlot))) {
     OnReadingSlot();
   } else if (cancelled_) {
     // OnOver() may have come before the wait began.
@@ -83,18 +70,17 @@ void Call::Admit() {
 
 void Call::OnReadingSlot() {
   has_reading_slot_ = true;
-  stream_.Read(&request_, read_tag_.Arm([call = shared_from_this()](bool ok) {
-    call->OnRead(ok);
-  }));
-  read_timeout_.Start(queue_, environment_.read_timeout,
-                      [call = shared_from_this()] { call->OnReadTimeout(); });
+  std::function<void(bool)> read = Event(&Call::OnRead);
+  std::function<void()> expired = Event(&Call::OnReadTimeout);
+  stream_.Read(&request_, read_tag_.Arm(std::move(read)));
+  read_timeout_.Start(queue(), environment_.read_timeout, std::move(expired));
 }
 
 void Call::OnRead(bool ok) {
   received_ = absl::Now();
   read_timeout_.Stop();
-  if (read_timed_out_) {
-    // Answered already. What has arrived is let go of now.
+  if (answered_) {
+    // It came too slowly. What has arrived is let go of now.
     request_.Clear();
     ReleaseReadingSlot();
     return;
@@ -115,7 +101,6 @@ void Call::OnRead(bool ok) {
 
 // On the same thread as OnRead(), which has not run yet.
 void Call::OnReadTimeout() {
-  read_timed_out_ = true;
   // Answering ends the call, and so the reading of its body.
   Fail(ReadTimeoutError(environment_.read_timeout));
 }
@@ -134,8 +119,7 @@ absl::Status Call::Decode() {
 
 void Call::TakeMemory() {
   if (environment_.queued_bytes.TakeOrWait(
-          connection_, this, prepared_.memory_bytes,
-          [call = shared_from_this()] { call->OnMemory(); })) {
+          connection_, this, prepared_.memory_bytes, Event(&Call::OnMemory))) {
     OnMemory();
   } else if (cancelled_) {
     environment_.queued_bytes.Leave(this);
@@ -158,20 +142,18 @@ void Call::OnMemory() {
   }
   environment_.workers.Submit(
       {.computation = execution_.get(),
-       .deadline = absl::FromChrono(context_.deadline()),
+       .deadline = absl::FromChrono(context().deadline()),
        .cancelled = &cancelled_,
        .connection = connection_,
        .timing = &timing_,
-       .done = [call = shared_from_this()](const absl::Status& status) {
-         call->OnExecuted(status);
-       }});
+       .done = Event(&Call::OnExecuted)});
 }
 
 void Call::OnExecuted(const absl::Status& status) {
   if (timing_.first_task != absl::InfiniteFuture()) {
     spdlog::debug(
         "{} from {}: first task {} us after its last byte, longest task {} us",
-        MethodName(method_), context_.peer(),
+        MethodName(method_), context().peer(),
         absl::ToInt64Microseconds(timing_.first_task - received_),
         absl::ToInt64Microseconds(timing_.longest_task));
   }
@@ -196,42 +178,54 @@ void Call::Reply() {
     Fail(status);
     return;
   }
-  stream_.WriteAndFinish(
-      response, grpc::WriteOptions(), grpc::Status::OK,
-      reply_tag_.Arm([call = shared_from_this()](bool) { call->OnReplied(); }));
-  write_timeout_.Start(queue_, environment_.write_timeout,
-                       [call = shared_from_this()] { call->OnWriteTimeout(); });
+  std::function<void(bool)> replied = Event(&Call::OnReplied);
+  std::function<void()> expired = Event(&Call::OnWriteTimeout);
+  answered_ = true;
+  stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                         reply_tag_.Arm(std::move(replied)));
+  write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
 }
 
 // A caller that does not take its response must not keep the memory for ever.
 void Call::OnWriteTimeout() {
   spdlog::debug("{} from {}: response not taken within {} (--write-timeout)",
-                MethodName(method_), context_.peer(),
+                MethodName(method_), context().peer(),
                 absl::FormatDuration(environment_.write_timeout));
-  context_.TryCancel();
+  context().TryCancel();
 }
 
 void Call::Fail(const absl::Status& status) {
-  spdlog::debug("{} from {}: {}", MethodName(method_), context_.peer(),
+  spdlog::debug("{} from {}: {}", MethodName(method_), context().peer(),
                 status.ToString());
-  stream_.Finish(
-      ToGrpcStatus(status),
-      reply_tag_.Arm([call = shared_from_this()](bool) { call->OnReplied(); }));
+  const grpc::Status end = ToGrpcStatus(status);
+  std::function<void(bool)> replied = Event(&Call::OnReplied);
+  answered_ = true;
+  stream_.Finish(end, reply_tag_.Arm(std::move(replied)));
 }
 
 // Only now: a reply that its caller does not read keeps its memory.
-void Call::OnReplied() {
+void Call::OnReplied(bool /*ok*/) {
   write_timeout_.Stop();
   ReleaseMemory();
   LeaveAdmission();
 }
 
 void Call::OnOver() {
-  if (!context_.IsCancelled()) return;
+  if (!context().IsCancelled()) return;
   cancelled_ = true;
   environment_.reading_slots.Leave(this);
   environment_.queued_bytes.Leave(this);
   environment_.workers.EndWaiting(connection_, &cancelled_);
+}
+
+// No operation is under way but the last, or the read that took too long: what
+// a step needs memory for, it takes before it starts one.
+void Call::OnFailure(const absl::Status& status) {
+  if (answered_) return;
+  prepared_ = {};
+  execution_.reset();
+  ReleaseReadingSlot();
+  Fail(status);
 }
 
 void Call::ReleaseReadingSlot() {

@@ -17,6 +17,7 @@
 #include "server/connection_id.h"
 #include "server/execution.h"
 #include "server/request_budget.h"
+#include "server/served_call.h"
 #include "server/service.h"
 #include "server/transfer_timeout.h"
 #include "server/worker_pool.h"
@@ -45,12 +46,9 @@ struct CallEnvironment {
 ///     headers -> admit -> reading slot -> read -> decode -> memory
 ///             -> execute -> encode -> reply
 ///
-/// Each operation that is under way (of gRPC, of the reading slots, of the
-/// workers) holds a reference. So a call is destroyed once, when the last of
-/// them has come back, whether it was answered, cancelled or never came.
 /// The steps follow each other; only OnOver() may run beside any of them, and
 /// OnReadTimeout() beside OnReadingSlot().
-class Call : public std::enable_shared_from_this<Call> {
+class Call : public ServedCall {
  public:
   /// Makes the server ready for one more call of `method`, served on `queue`.
   /// `environment` must outlive the call.
@@ -60,11 +58,12 @@ class Call : public std::enable_shared_from_this<Call> {
 
   Call(GroupNormService::Method method, CallEnvironment& environment,
        grpc::ServerCompletionQueue* queue);
-  ~Call();
+  ~Call() override;
 
  private:
-  void OnHeaders(bool ok);
-  void Admit();
+  void Request(void* tag) override;
+  void AwaitNext() override { Await(method_, environment_, queue()); }
+  void OnCalled() override;
   void OnReadingSlot();
   void OnRead(bool ok);
   void OnReadTimeout();
@@ -74,20 +73,18 @@ class Call : public std::enable_shared_from_this<Call> {
   void Reply();
   void OnWriteTimeout();
   void Fail(const absl::Status& status);
-  void OnReplied();
-  void OnOver();
+  void OnReplied(bool ok);
+  void OnOver() override;
+  void OnFailure(const absl::Status& status) override;
 
   absl::Status Decode();
   void ReleaseReadingSlot();
   void ReleaseMemory();
   void LeaveAdmission();
 
-  CallCount::Member member_;  // First, so that it is destroyed last.
   const GroupNormService::Method method_;
   CallEnvironment& environment_;
-  grpc::ServerCompletionQueue* const queue_;
 
-  grpc::ServerContext context_;
   GroupNormService::TensorStream stream_;
   grpc::ByteBuffer request_;
   PreparedRequest prepared_;
@@ -97,11 +94,11 @@ class Call : public std::enable_shared_from_this<Call> {
   ConnectionId connection_ = nullptr;
   bool in_flight_ = false;  // Admission counts it.
   bool has_reading_slot_ = false;
-  bool read_timed_out_ = false;
+  bool answered_ = false;  // Or about to be: the last operation has begun.
   std::int64_t queued_bytes_ = 0;  // What it has taken of them.
   std::atomic<bool> cancelled_ = false;
 
-  CompletionTag headers_tag_, over_tag_, read_tag_, reply_tag_;
+  CompletionTag read_tag_, reply_tag_;
   TransferTimeout read_timeout_, write_timeout_;
 };
 

@@ -7,13 +7,25 @@
 
 namespace groupnorm {
 
+const absl::Status& OutOfMemoryError() {
+  // Copies share it, and so take no memory when there is none.
+  static const absl::Status& error =
+      *new absl::Status(absl::ResourceExhaustedError("server: out of memory"));
+  return error;
+}
+
 absl::Status RunGuarded(absl::FunctionRef<absl::Status()> step) {
+  OutOfMemoryError();  // Made while there is memory.
   try {
-    return step();
+    try {
+      return step();
+    } catch (const std::bad_alloc&) {
+      return OutOfMemoryError();
+    } catch (const std::exception& error) {
+      return absl::InternalError(absl::StrCat("server: ", error.what()));
+    }
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("server: out of memory");
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("server: ", error.what()));
+    return OutOfMemoryError();  // There was none for the text.
   }
 }
 

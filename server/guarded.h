@@ -6,9 +6,12 @@
 
 namespace groupnorm {
 
+/// RESOURCE_EXHAUSTED: the machine has no memory left. Takes none itself.
+const absl::Status& OutOfMemoryError();
+
 /// Runs one step of a request and turns what it throws into a status, since one
-/// request must not end the process: RESOURCE_EXHAUSTED for std::bad_alloc,
-/// INTERNAL for any other std::exception.
+/// request must not end the process: OutOfMemoryError() for std::bad_alloc,
+/// INTERNAL for any other std::exception. Throws neither itself.
 absl::Status RunGuarded(absl::FunctionRef<absl::Status()> step);
 
 }  // namespace groupnorm

@@ -1,5 +1,6 @@
 #include "server/health_call.h"
 
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -27,45 +28,34 @@ absl::Status UnknownService(const std::string& service) {
 void HealthCall::Await(HealthService::Method method,
                        HealthEnvironment& environment,
                        grpc::ServerCompletionQueue* queue) {
-  const auto call = std::make_shared<HealthCall>(method, environment, queue);
-  call->context_.AsyncNotifyWhenDone(
-      call->over_tag_.Arm([call](bool) { call->OnOver(); }));
-  environment.service.RequestCall(
-      method, &call->context_, &call->stream_, queue,
-      call->headers_tag_.Arm([call](bool ok) { call->OnHeaders(ok); }));
+  ServedCall::Await(std::make_shared<HealthCall>(method, environment, queue));
 }
 
 HealthCall::HealthCall(HealthService::Method method,
                        HealthEnvironment& environment,
                        grpc::ServerCompletionQueue* queue)
-    : member_(environment.calls),
+    : ServedCall(environment.calls, queue),
       method_(method),
       environment_(environment),
       streams_(method == HealthService::kCheck ? environment.checks
                                                : environment.watches),
-      queue_(queue),
-      stream_(&context_) {}
+      stream_(&context()) {}
 
-void HealthCall::OnHeaders(bool ok) {
-  if (!ok) {
-    // The server has shut down before a caller came: gRPC then does not give
-    // back the tag that says that the call is over.
-    over_tag_.Disarm();
-    return;
-  }
-  Await(method_, environment_, queue_);
-  if (absl::Status entered =
-          streams_.Enter(shared_from_this(), ConnectionOf(context_));
+void HealthCall::Request(void* tag) {
+  environment_.service.RequestCall(method_, &context(), &stream_, queue(), tag);
+}
+
+void HealthCall::OnCalled() {
+  const std::shared_ptr<OpenStream> self(shared_from_this(), this);
+  if (absl::Status entered = streams_.Enter(self, ConnectionOf(context()));
       !entered.ok()) {
     Fail(std::move(entered));
     return;
   }
-  stream_.Read(&request_,
-               request_tag_.Arm([call = shared_from_this()](bool has_request) {
-                 call->OnRequest(has_request);
-               }));
-  read_timeout_.Start(queue_, environment_.read_timeout,
-                      [call = shared_from_this()] { call->OnReadTimeout(); });
+  std::function<void(bool)> requested = Event(&HealthCall::OnRequest);
+  std::function<void()> expired = Event(&HealthCall::OnReadTimeout);
+  stream_.Read(&request_, request_tag_.Arm(std::move(requested)));
+  read_timeout_.Start(queue(), environment_.read_timeout, std::move(expired));
   // The phase may have changed before the streams knew this one.
   Answer();
 }
@@ -95,7 +85,9 @@ void HealthCall::OnReadTimeout() {
   Fail(ReadTimeoutError(environment_.read_timeout));
 }
 
-void HealthCall::OnPhase() { Answer(); }
+void HealthCall::OnPhase() {
+  Guard([this] { Answer(); });
+}
 
 void HealthCall::OnTold(bool ok) {
   {
@@ -122,27 +114,28 @@ void HealthCall::Fail(absl::Status status) {
 }
 
 void HealthCall::Answer() {
+  std::function<void(bool)> told = Event(&HealthCall::OnTold);
   Step step;
+  grpc::Status end;
   {
     absl::MutexLock lock(&mutex_);
     if (telling_ || ended_) return;
     step = NextStep();
+    if (step.end.has_value()) end = ToGrpcStatus(*step.end);
     telling_ = step.tell.has_value() || step.end.has_value();
     if (!telling_) return;
     told_ = step.tell;
     ended_ = step.end.has_value();
   }
-  void* const tag =
-      tell_tag_.Arm([call = shared_from_this()](bool ok) { call->OnTold(ok); });
+  void* const tag = tell_tag_.Arm(std::move(told));
   Response response;
   if (step.tell.has_value()) response.set_status(*step.tell);
   if (!step.end.has_value()) {
     stream_.Write(response, tag);
   } else if (!step.tell.has_value()) {
-    stream_.Finish(ToGrpcStatus(*step.end), tag);
+    stream_.Finish(end, tag);
   } else {
-    stream_.WriteAndFinish(response, grpc::WriteOptions(),
-                           ToGrpcStatus(*step.end), tag);
+    stream_.WriteAndFinish(response, grpc::WriteOptions(), end, tag);
   }
 }
 

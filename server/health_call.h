@@ -14,6 +14,7 @@
 #include "server/completion_tag.h"
 #include "server/health_service.h"
 #include "server/open_streams.h"
+#include "server/served_call.h"
 #include "server/transfer_timeout.h"
 
 namespace groupnorm {
@@ -29,8 +30,7 @@ struct HealthEnvironment {
 
 /// One call of Check or Watch. It takes no room among the calls in flight, so
 /// that a full server still says that it is healthy.
-class HealthCall : public OpenStream,
-                   public std::enable_shared_from_this<HealthCall> {
+class HealthCall : public ServedCall, public OpenStream {
  public:
   /// Makes the server ready for one more call of `method`, served on `queue`.
   /// `environment` must outlive the call.
@@ -53,24 +53,24 @@ class HealthCall : public OpenStream,
     std::optional<absl::Status> end = std::nullopt;
   };
 
-  void OnHeaders(bool ok);
+  void Request(void* tag) override;
+  void AwaitNext() override { Await(method_, environment_, queue()); }
+  void OnCalled() override;
   void OnRequest(bool ok);
   void OnReadTimeout();
   void OnTold(bool ok);
-  void OnOver();
+  void OnOver() override;
+  void OnFailure(const absl::Status& status) override { Fail(status); }
 
   void Fail(absl::Status status);
   void Answer();
   Step NextStep() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Response::ServingStatus StatusIn(ServerPhase phase) const;
 
-  CallCount::Member member_;  // First, so that it is destroyed last.
   const HealthService::Method method_;
   HealthEnvironment& environment_;
   OpenStreams& streams_;
-  grpc::ServerCompletionQueue* const queue_;
 
-  grpc::ServerContext context_;
   HealthService::Stream stream_;
   grpc::health::v1::HealthCheckRequest request_;
 
@@ -81,7 +81,7 @@ class HealthCall : public OpenStream,
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;    // No further one will start.
   std::optional<Response::ServingStatus> told_ ABSL_GUARDED_BY(mutex_);
 
-  CompletionTag headers_tag_, over_tag_, request_tag_, tell_tag_;
+  CompletionTag request_tag_, tell_tag_;
   TransferTimeout read_timeout_;
 };
 

@@ -1,36 +1,50 @@
 #include "server/info_call.h"
 
+#include <functional>
+#include <utility>
+
 #include "server/grpc_status.h"
 
 namespace groupnorm {
 
 void InfoCall::Await(InfoEnvironment& environment,
                      grpc::ServerCompletionQueue* queue) {
-  const auto call = std::make_shared<InfoCall>(environment, queue);
-  environment.service.RequestInfoCall(
-      &call->context_, &call->stream_, queue,
-      call->headers_tag_.Arm([call](bool ok) { call->OnHeaders(ok); }));
+  ServedCall::Await(std::make_shared<InfoCall>(environment, queue));
 }
 
 InfoCall::InfoCall(InfoEnvironment& environment,
                    grpc::ServerCompletionQueue* queue)
-    : member_(environment.calls),
+    : ServedCall(environment.calls, queue),
       environment_(environment),
-      queue_(queue),
-      stream_(&context_) {}
+      stream_(&context()) {}
 
-void InfoCall::OnHeaders(bool ok) {
-  if (!ok) return;  // The server has shut down.
-  Await(environment_, queue_);
-  void* const reply_tag = reply_tag_.Arm([call = shared_from_this()](bool) {});
+void InfoCall::Request(void* tag) {
+  environment_.service.RequestInfoCall(&context(), &stream_, queue(), tag);
+}
+
+void InfoCall::OnCalled() {
   const absl::Status admission = environment_.admission.CheckNotDraining();
   if (!admission.ok()) {
-    AddRetryPushback(environment_.admission.Pushback(), context_);
-    stream_.Finish(ToGrpcStatus(admission), reply_tag);
+    AddRetryPushback(environment_.admission.Pushback(), context());
+    End(admission);
     return;
   }
-  stream_.WriteAndFinish(environment_.info.Describe(), grpc::WriteOptions(),
-                         grpc::Status::OK, reply_tag);
+  const v1::GetServerInfoResponse response = environment_.info.Describe();
+  std::function<void(bool)> replied = Event(&InfoCall::OnReplied);
+  answered_ = true;
+  stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                         reply_tag_.Arm(std::move(replied)));
+}
+
+void InfoCall::OnFailure(const absl::Status& status) {
+  if (!answered_) End(status);
+}
+
+void InfoCall::End(const absl::Status& status) {
+  const grpc::Status end = ToGrpcStatus(status);
+  std::function<void(bool)> replied = Event(&InfoCall::OnReplied);
+  answered_ = true;
+  stream_.Finish(end, reply_tag_.Arm(std::move(replied)));
 }
 
 }  // namespace groupnorm

@@ -8,6 +8,7 @@
 #include "server/admission.h"
 #include "server/call_count.h"
 #include "server/completion_tag.h"
+#include "server/served_call.h"
 #include "server/server_info.h"
 #include "server/service.h"
 
@@ -25,7 +26,7 @@ struct InfoEnvironment {
 /// fields, and a body of any size stays unread. It takes no room among the
 /// calls in flight, so that a full server still says what it is; a draining one
 /// refuses it.
-class InfoCall : public std::enable_shared_from_this<InfoCall> {
+class InfoCall : public ServedCall {
  public:
   /// Makes the server ready for one more call, served on `queue`.
   static void Await(InfoEnvironment& environment,
@@ -34,14 +35,18 @@ class InfoCall : public std::enable_shared_from_this<InfoCall> {
   InfoCall(InfoEnvironment& environment, grpc::ServerCompletionQueue* queue);
 
  private:
-  void OnHeaders(bool ok);
+  void Request(void* tag) override;
+  void AwaitNext() override { Await(environment_, queue()); }
+  void OnCalled() override;
+  void OnFailure(const absl::Status& status) override;
 
-  CallCount::Member member_;  // First, so that it is destroyed last.
+  void End(const absl::Status& status);
+  void OnReplied(bool /*ok*/) {}
+
   InfoEnvironment& environment_;
-  grpc::ServerCompletionQueue* const queue_;
-  grpc::ServerContext context_;
   GroupNormService::InfoStream stream_;
-  CompletionTag headers_tag_, reply_tag_;
+  bool answered_ = false;  // Or about to be.
+  CompletionTag reply_tag_;
 };
 
 }  // namespace groupnorm

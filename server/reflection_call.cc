@@ -1,5 +1,6 @@
 #include "server/reflection_call.h"
 
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,48 +20,38 @@ constexpr std::size_t kMaxQuestionBytes = 4096;
 void ReflectionCall::Await(ReflectionService::Method method,
                            ReflectionEnvironment& environment,
                            grpc::ServerCompletionQueue* queue) {
-  const auto call =
-      std::make_shared<ReflectionCall>(method, environment, queue);
-  call->context_.AsyncNotifyWhenDone(
-      call->over_tag_.Arm([call](bool) { call->OnOver(); }));
-  environment.service.RequestCall(
-      method, &call->context_, &call->stream_, queue,
-      call->headers_tag_.Arm([call](bool ok) { call->OnHeaders(ok); }));
+  ServedCall::Await(
+      std::make_shared<ReflectionCall>(method, environment, queue));
 }
 
 ReflectionCall::ReflectionCall(ReflectionService::Method method,
                                ReflectionEnvironment& environment,
                                grpc::ServerCompletionQueue* queue)
-    : member_(environment.calls),
+    : ServedCall(environment.calls, queue),
       method_(method),
       environment_(environment),
-      queue_(queue),
-      stream_(&context_) {}
+      stream_(&context()) {}
 
-void ReflectionCall::OnHeaders(bool ok) {
-  if (!ok) {
-    // The server has shut down before a caller came: gRPC then does not give
-    // back the tag that says that the call is over.
-    over_tag_.Disarm();
-    return;
-  }
-  Await(method_, environment_, queue_);
-  if (absl::Status entered = environment_.streams.Enter(shared_from_this(),
-                                                        ConnectionOf(context_));
+void ReflectionCall::Request(void* tag) {
+  environment_.service.RequestCall(method_, &context(), &stream_, queue(), tag);
+}
+
+void ReflectionCall::OnCalled() {
+  const std::shared_ptr<OpenStream> self(shared_from_this(), this);
+  if (absl::Status entered =
+          environment_.streams.Enter(self, ConnectionOf(context()));
       !entered.ok()) {
     End(std::move(entered));
     return;
   }
   Read();
   // The phase may have changed before the streams knew this one.
-  OnPhase();
+  EndIfClosing();
 }
 
 void ReflectionCall::Read() {
-  stream_.Read(&question_,
-               question_tag_.Arm([call = shared_from_this()](bool ok) {
-                 call->OnQuestion(ok);
-               }));
+  std::function<void(bool)> asked = Event(&ReflectionCall::OnQuestion);
+  stream_.Read(&question_, question_tag_.Arm(std::move(asked)));
 }
 
 // Not ok: the caller has no further question, or it is gone.
@@ -73,15 +64,14 @@ void ReflectionCall::OnQuestion(bool ok) {
            : absl::OkStatus());
     return;
   }
+  const auto answer = DescribeServices(question_);
+  std::function<void(bool)> answered = Event(&ReflectionCall::OnAnswered);
   {
     absl::MutexLock lock(&mutex_);
     if (ended_) return;
     answering_ = true;
   }
-  stream_.Write(DescribeServices(question_),
-                answer_tag_.Arm([call = shared_from_this()](bool written) {
-                  call->OnAnswered(written);
-                }));
+  stream_.Write(answer, answer_tag_.Arm(std::move(answered)));
 }
 
 void ReflectionCall::OnAnswered(bool ok) {
@@ -101,6 +91,10 @@ void ReflectionCall::OnAnswered(bool ok) {
 }
 
 void ReflectionCall::OnPhase() {
+  Guard([this] { EndIfClosing(); });
+}
+
+void ReflectionCall::EndIfClosing() {
   if (environment_.streams.phase() == ServerPhase::kClosing) {
     End(DrainingError());
   }
@@ -114,6 +108,8 @@ void ReflectionCall::OnOver() {
 }
 
 void ReflectionCall::End(absl::Status status) {
+  const grpc::Status end = ToGrpcStatus(status);
+  std::function<void(bool)> ended = Event(&ReflectionCall::OnEnded);
   {
     absl::MutexLock lock(&mutex_);
     if (ended_) return;
@@ -123,8 +119,7 @@ void ReflectionCall::End(absl::Status status) {
     }
     ended_ = true;
   }
-  stream_.Finish(ToGrpcStatus(status),
-                 end_tag_.Arm([call = shared_from_this()](bool) {}));
+  stream_.Finish(end, end_tag_.Arm(std::move(ended)));
 }
 
 }  // namespace groupnorm

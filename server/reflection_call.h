@@ -13,6 +13,7 @@
 #include "server/completion_tag.h"
 #include "server/open_streams.h"
 #include "server/reflection_service.h"
+#include "server/served_call.h"
 
 namespace groupnorm {
 
@@ -24,8 +25,7 @@ struct ReflectionEnvironment {
 };
 
 /// One stream of questions, each of which is answered before the next is read.
-class ReflectionCall : public OpenStream,
-                       public std::enable_shared_from_this<ReflectionCall> {
+class ReflectionCall : public ServedCall, public OpenStream {
  public:
   /// Makes the server ready for one more stream, served on `queue`.
   /// `environment` must outlive it.
@@ -40,20 +40,22 @@ class ReflectionCall : public OpenStream,
   void OnPhase() override;
 
  private:
-  void OnHeaders(bool ok);
+  void Request(void* tag) override;
+  void AwaitNext() override { Await(method_, environment_, queue()); }
+  void OnCalled() override;
   void OnQuestion(bool ok);
   void OnAnswered(bool ok);
-  void OnOver();
+  void OnEnded(bool /*ok*/) {}
+  void OnOver() override;
+  void OnFailure(const absl::Status& status) override { End(status); }
 
   void Read();
+  void EndIfClosing();
   void End(absl::Status status);
 
-  CallCount::Member member_;  // First, so that it is destroyed last.
   const ReflectionService::Method method_;
   ReflectionEnvironment& environment_;
-  grpc::ServerCompletionQueue* const queue_;
 
-  grpc::ServerContext context_;
   ReflectionService::Stream stream_;
   grpc::reflection::v1alpha::ServerReflectionRequest question_;
 
@@ -63,7 +65,7 @@ class ReflectionCall : public OpenStream,
   // What ends the stream, once nothing is being answered.
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 
-  CompletionTag headers_tag_, over_tag_, question_tag_, answer_tag_, end_tag_;
+  CompletionTag question_tag_, answer_tag_, end_tag_;
 };
 
 }  // namespace groupnorm

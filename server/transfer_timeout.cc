@@ -12,14 +12,20 @@ void TransferTimeout::Start(grpc::ServerCompletionQueue* queue,
                             std::function<void()> expired) {
   absl::MutexLock lock(&mutex_);
   if (stopped_) return;
+  expired_ = std::move(expired);
   alarm_.Set(queue, absl::ToChronoTime(absl::Now() + timeout),
-             tag_.Arm([this, expired = std::move(expired)](bool in_time) {
-               {
-                 absl::MutexLock in_event(&mutex_);
-                 if (!in_time || stopped_) return;
-               }
-               expired();
-             }));
+             tag_.Arm([this](bool in_time) { OnAlarm(in_time); }));
+}
+
+void TransferTimeout::OnAlarm(bool in_time) {
+  std::function<void()> expired;  // Destroyed without the lock, and perhaps
+                                  // this with it.
+  {
+    absl::MutexLock lock(&mutex_);
+    expired = std::exchange(expired_, nullptr);
+    if (!in_time || stopped_) return;
+  }
+  expired();
 }
 
 void TransferTimeout::Stop() {

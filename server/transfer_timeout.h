@@ -18,9 +18,9 @@ namespace groupnorm {
 /// a transfer may be reported before its start has returned.
 class TransferTimeout {
  public:
-  /// Runs `expired` on the thread of `queue` unless Stop() comes within
-  /// `timeout`; does nothing where it came already. What `expired` captures
-  /// stays alive until then, or until soon after Stop().
+  /// Takes no memory. Runs `expired` on the thread of `queue` unless Stop()
+  /// comes within `timeout`; does nothing where it came already. What `expired`
+  /// captures stays alive until then, or until soon after Stop().
   void Start(grpc::ServerCompletionQueue* queue, absl::Duration timeout,
              std::function<void()> expired);
 
@@ -29,7 +29,10 @@ class TransferTimeout {
   void Stop();
 
  private:
+  void OnAlarm(bool in_time);
+
   absl::Mutex mutex_;
+  std::function<void()> expired_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::Alarm alarm_ ABSL_GUARDED_BY(mutex_);
   CompletionTag tag_;

@@ -10,8 +10,18 @@
 namespace groupnorm {
 namespace {
 
-absl::Status CancelledError() {
-  return absl::CancelledError("request: cancelled");
+// Copies share these, and so take no memory on the workers.
+const absl::Status& CancelledError() {
+  static const absl::Status& error =
+      *new absl::Status(absl::CancelledError("request: cancelled"));
+  return error;
+}
+
+const absl::Status& DeadlineError() {
+  static const absl::Status& error =
+      *new absl::Status(absl::DeadlineExceededError(
+          "deadline: passed before the request was computed"));
+  return error;
 }
 
 // Why no further task of this work should start; OK if it should.
@@ -19,17 +29,15 @@ absl::Status StopReason(const WorkerPool::Work& work) {
   if (work.cancelled != nullptr && work.cancelled->load()) {
     return CancelledError();
   }
-  if (work.deadline <= absl::Now()) {
-    return absl::DeadlineExceededError(
-        "deadline: passed before the request was computed");
-  }
-  return absl::OkStatus();
+  return work.deadline <= absl::Now() ? DeadlineError() : absl::OkStatus();
 }
 
 }  // namespace
 
 WorkerPool::WorkerPool(int workers, int max_running)
     : max_running_(max_running) {
+  CancelledError();
+  DeadlineError();
   threads_.reserve(static_cast<std::size_t>(workers));
   for (int i = 0; i < workers; ++i) {
     threads_.emplace_back([this] { WorkUntilStopped(); });
@@ -46,22 +54,25 @@ WorkerPool::~WorkerPool() {
 }
 
 void WorkerPool::Submit(Work work) {
-  auto run = std::make_shared<Run>();
-  run->work = std::move(work);
-  const std::atomic<bool>* const cancelled = run->work.cancelled;
+  Runs runs;
+  runs.push_back(std::make_shared<Run>());
+  Run& run = *runs.front();
+  run.work = std::move(work);
+  run.entry = runs.begin();
+  const std::atomic<bool>* const cancelled = run.work.cancelled;
   absl::MutexLock lock(&mutex_);
   if (cancelled != nullptr && cancelled->load()) {
-    cancelled_.push_back(std::move(run));
+    cancelled_.splice(cancelled_.end(), runs);
     WakeWorkers(1);
     return;
   }
-  Lane& lane = lanes_[run->work.connection];
-  run->lane = &lane;
+  Lane& lane = LaneOf(run.work.connection);
+  run.lane = &lane;
   if (MayStart(lane)) {
-    Start(std::move(run));
+    StartFirst(lane, runs);
   } else {
-    if (lane.waiting.empty()) waiting_lanes_.push_back(&lane);
-    lane.waiting.push_back(std::move(run));
+    lane.waiting.splice(lane.waiting.end(), runs);
+    waiting_lanes_.splice(waiting_lanes_.end(), lane.waiting_turn);
   }
 }
 
@@ -77,10 +88,11 @@ void WorkerPool::EndWaiting(ConnectionId connection,
                      return waiting->work.cancelled == cancelled;
                    });
   if (run == lane.waiting.end()) return;
-  cancelled_.push_back(std::move(*run));
-  lane.waiting.erase(run);
+  cancelled_.splice(cancelled_.end(), lane.waiting, run);
   if (lane.waiting.empty()) {
-    std::erase(waiting_lanes_, &lane);
+    lane.waiting_turn.splice(
+        lane.waiting_turn.end(), waiting_lanes_,
+        std::find(waiting_lanes_.begin(), waiting_lanes_.end(), &lane));
     if (lane.running == 0) lanes_.erase(found);
   }
   WakeWorkers(1);
@@ -110,16 +122,31 @@ void WorkerPool::WorkUntilStopped() {
   }
 }
 
+WorkerPool::Lane& WorkerPool::LaneOf(ConnectionId connection) {
+  auto found = lanes_.find(connection);
+  if (found == lanes_.end()) {
+    Lanes ready_turn(1), waiting_turn(1);
+    found = lanes_.try_emplace(connection).first;
+    Lane& lane = found->second;
+    ready_turn.front() = waiting_turn.front() = &lane;
+    lane.ready_turn.swap(ready_turn);
+    lane.waiting_turn.swap(waiting_turn);
+  }
+  return found->second;
+}
+
 bool WorkerPool::MayStart(const Lane& lane) const {
   return running_ < max_running_ ||
          (lane.running == 0 && running_lanes_ < max_running_);
 }
 
-void WorkerPool::Start(std::shared_ptr<Run> run) {
+// Of `runs`, which are of this lane.
+void WorkerPool::StartFirst(Lane& lane, Runs& runs) {
   ++running_;
-  if (run->lane->running++ == 0) ++running_lanes_;
+  if (lane.running++ == 0) ++running_lanes_;
+  lane.busy.splice(lane.busy.end(), runs, runs.begin());
   // Whoever takes it opens its first phase.
-  MakeReady(std::move(run));
+  MakeReady(*lane.busy.back());
   WakeWorkers(1);
 }
 
@@ -131,28 +158,31 @@ void WorkerPool::StartWaiting() {
         [this](const Lane* lane)
             ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return MayStart(*lane); });
     if (next == waiting_lanes_.end()) return;
-    Lane* const lane = *next;
-    waiting_lanes_.erase(next);
-    std::shared_ptr<Run> run = std::move(lane->waiting.front());
-    lane->waiting.pop_front();
-    if (!lane->waiting.empty()) waiting_lanes_.push_back(lane);
-    Start(std::move(run));
+    Lane& lane = **next;
+    lane.waiting_turn.splice(lane.waiting_turn.end(), waiting_lanes_, next);
+    StartFirst(lane, lane.waiting);
+    if (!lane.waiting.empty()) {
+      waiting_lanes_.splice(waiting_lanes_.end(), lane.waiting_turn);
+    }
   }
 }
 
-void WorkerPool::MakeReady(std::shared_ptr<Run> run) {
-  Lane& lane = *run->lane;
-  if (lane.ready.empty()) ready_lanes_.push_back(&lane);
-  run->listed = true;
-  lane.ready.push_back(std::move(run));
+void WorkerPool::MakeReady(Run& run) {
+  Lane& lane = *run.lane;
+  run.listed = true;
+  lane.ready.splice(lane.ready.end(), lane.busy, run.entry);
+  ready_lanes_.splice(ready_lanes_.end(), lane.ready_turn);
 }
 
 std::shared_ptr<WorkerPool::Run> WorkerPool::TakeReady() {
-  Lane* const lane = ready_lanes_.front();
-  ready_lanes_.pop_front();
-  std::shared_ptr<Run> run = std::move(lane->ready.front());
-  lane->ready.pop_front();
-  if (!lane->ready.empty()) ready_lanes_.push_back(lane);
+  Lane& lane = *ready_lanes_.front();
+  lane.ready_turn.splice(lane.ready_turn.end(), ready_lanes_,
+                         ready_lanes_.begin());
+  std::shared_ptr<Run> run = lane.ready.front();
+  lane.busy.splice(lane.busy.end(), lane.ready, run->entry);
+  if (!lane.ready.empty()) {
+    ready_lanes_.splice(ready_lanes_.end(), lane.ready_turn);
+  }
   run->listed = false;
   return run;
 }
@@ -167,7 +197,7 @@ void WorkerPool::TakeTurn(const std::shared_ptr<Run>& run) {
   if (!phase_over || run->tasks_taken > 0 || run->listed) return;
   if (run->status.ok()) OpenNextPhase(*run);
   if (run->status.ok() && run->next_task < run->num_tasks) {
-    MakeReady(run);
+    MakeReady(*run);
   } else {
     Finish(run);
   }
@@ -177,7 +207,7 @@ void WorkerPool::RunNextTask(const std::shared_ptr<Run>& run) {
   const std::int64_t phase = run->phase;
   const std::int64_t task = run->next_task++;
   ++run->tasks_taken;
-  if (run->next_task < run->num_tasks) MakeReady(run);
+  if (run->next_task < run->num_tasks) MakeReady(*run);
   mutex_.Unlock();
   const absl::Time start = absl::Now();
   absl::Status status = RunGuarded([&] {
@@ -206,6 +236,7 @@ void WorkerPool::OpenNextPhase(Run& run) {
 
 void WorkerPool::Finish(const std::shared_ptr<Run>& run) {
   Lane& lane = *run->lane;
+  lane.busy.erase(run->entry);
   --running_;
   if (--lane.running == 0) {
     --running_lanes_;

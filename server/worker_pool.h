@@ -3,8 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <thread>
 #include <unordered_map>
@@ -58,7 +58,7 @@ class WorkerPool {
     /// OK: all tasks have run. CANCELLED, DEADLINE_EXCEEDED: stopped before the
     /// next task; where that was the first one, nothing was computed.
     /// RESOURCE_EXHAUSTED: a task ran out of memory. INTERNAL: a task threw
-    /// anything else.
+    /// anything else. Must not throw.
     std::function<void(absl::Status)> done;
   };
 
@@ -68,6 +68,8 @@ class WorkerPool {
   /// Ends the threads. Precondition: every submitted work is done.
   ~WorkerPool();
 
+  /// Alone takes memory; where there is none it throws std::bad_alloc, and the
+  /// work was not submitted.
   void Submit(Work work);
 
   /// `*cancelled` was set: work of this connection that waits with it is done
@@ -78,17 +80,26 @@ class WorkerPool {
 
  private:
   struct Run;
+  struct Lane;
+  // Entries move between lists and are never copied, so that only Submit()
+  // takes memory.
+  using Runs = std::list<std::shared_ptr<Run>>;
+  using Lanes = std::list<Lane*>;
 
   // The work of one connection; exists while there is some.
   struct Lane {
     int running = 0;
     // Running, with tasks of their phase to take; the next turn is the front's.
-    std::deque<std::shared_ptr<Run>> ready;
-    std::deque<std::shared_ptr<Run>> waiting;
+    Runs ready;
+    Runs busy;  // Running, all tasks of their phase taken.
+    Runs waiting;
+    // An entry each, here unless it is in ready_lanes_ and in waiting_lanes_.
+    Lanes ready_turn, waiting_turn;
   };
   struct Run {
     Work work;
     Lane* lane = nullptr;
+    Runs::iterator entry;  // In the one list that has it.
     Timing timing;
     std::int64_t phase = -1;
     std::int64_t num_tasks = 0;    // Of this phase.
@@ -99,11 +110,11 @@ class WorkerPool {
   };
 
   void WorkUntilStopped();
+  Lane& LaneOf(ConnectionId connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayStart(const Lane& lane) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Start(std::shared_ptr<Run> run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StartFirst(Lane& lane, Runs& runs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void MakeReady(std::shared_ptr<Run> run)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MakeReady(Run& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<Run> TakeReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeTurn(const std::shared_ptr<Run>& run)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -125,10 +136,10 @@ class WorkerPool {
   std::unordered_map<ConnectionId, Lane> lanes_ ABSL_GUARDED_BY(mutex_);
   // The lanes with something ready and with something waiting, each once; the
   // next turn is the front's.
-  std::deque<Lane*> ready_lanes_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Lane*> waiting_lanes_ ABSL_GUARDED_BY(mutex_);
+  Lanes ready_lanes_ ABSL_GUARDED_BY(mutex_);
+  Lanes waiting_lanes_ ABSL_GUARDED_BY(mutex_);
   // Cancelled before they were running; in no lane.
-  std::deque<std::shared_ptr<Run>> cancelled_ ABSL_GUARDED_BY(mutex_);
+  Runs cancelled_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::thread> threads_;
 };
 

@@ -57,15 +57,17 @@ struct Buffer::Shelf {
   }
 
   // Keeps the memory, at the cost of the oldest; frees it where it is larger
-  // than all that may be kept.
-  void PutDown(std::size_t capacity, std::byte* data)
+  // than all that may be kept. Where there is no memory to note that, gives
+  // some back.
+  void PutDown(std::size_t capacity, std::byte* data) noexcept
       ABSL_LOCKS_EXCLUDED(mutex) {
     if (capacity > max_idle_bytes) return Free(data);
     std::list<Idle> freed;
-    {
+    try {
+      freed.push_back({capacity, data});
       const absl::MutexLock lock(&mutex);
-      by_age.push_back({capacity, data});
-      by_capacity.emplace(capacity, std::prev(by_age.end()));
+      by_capacity.emplace(capacity, freed.begin());
+      by_age.splice(by_age.end(), freed);
       idle_bytes += capacity;
       while (idle_bytes > max_idle_bytes) {
         // Equal capacities stay in the order of their age.
@@ -73,6 +75,8 @@ struct Buffer::Shelf {
         idle_bytes -= by_age.front().capacity;
         freed.splice(freed.end(), by_age, by_age.begin());
       }
+    } catch (const std::bad_alloc&) {
+      return Free(data);
     }
     // Outside of the lock: giving pages back takes long.
     for (const Idle& entry : freed) Free(entry.data);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/unit/kernels/counted_allocations.h"
+#include "tests/testing/allocations.h"
 #include "tests/unit/kernels/kernel_data.h"
 #include "tests/unit/kernels/kernel_run.h"
 #include "tests/unit/kernels/simd_targets.h"

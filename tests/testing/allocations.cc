@@ -1,22 +1,35 @@
-#include "tests/unit/kernels/counted_allocations.h"
+#include "tests/testing/allocations.h"
 
 #include <atomic>
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 namespace {
 
+constexpr std::int64_t kNever = -1;
+
 std::atomic<std::int64_t> num_allocations = 0;
+std::atomic<std::size_t> max_allocation_bytes =
+    std::numeric_limits<std::size_t>::max();
+// Of this thread: how many calls there are before one fails.
+thread_local std::int64_t before_failure = kNever;
+
+void Count(std::size_t size) {
+  ++num_allocations;
+  if (size > max_allocation_bytes) throw std::bad_alloc();
+  if (before_failure != kNever && before_failure-- == 0) throw std::bad_alloc();
+}
 
 void* Allocate(std::size_t size) {
-  ++num_allocations;
+  Count(size);
   void* const memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 
 void* AllocateAligned(std::size_t size, std::align_val_t alignment) {
-  ++num_allocations;
+  Count(size);
   const auto bytes = static_cast<std::size_t>(alignment);
   void* const memory =
       std::aligned_alloc(bytes, (size + bytes - 1) / bytes * bytes);
@@ -56,5 +69,17 @@ void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
 namespace groupnorm {
 
 std::int64_t NumAllocations() { return num_allocations; }
+
+FailingAllocation::FailingAllocation(std::int64_t before) {
+  before_failure = before;
+}
+
+FailingAllocation::~FailingAllocation() { before_failure = kNever; }
+
+bool FailingAllocation::failed() const { return before_failure == kNever; }
+
+void LimitAllocations(std::size_t max_bytes) {
+  max_allocation_bytes = max_bytes;
+}
 
 }  // namespace groupnorm

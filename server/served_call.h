@@ -1,0 +1,83 @@
+#ifndef GROUPNORM_SERVER_SERVED_CALL_H_
+#define GROUPNORM_SERVER_SERVED_CALL_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <functional>
+#include <memory>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "server/call_count.h"
+#include "server/completion_tag.h"
+
+namespace groupnorm {
+
+/// What the calls of all services have in common: how they wait for a caller,
+/// what keeps them alive, and how they end where memory does.
+///
+/// Each operation that is under way (of gRPC, or a wait) holds an Event(), and
+/// with it a reference. So a call is destroyed once, when the last of them has
+/// come back, whether it was answered, cancelled or never came.
+class ServedCall : public std::enable_shared_from_this<ServedCall> {
+ public:
+  virtual ~ServedCall() = default;
+  ServedCall(const ServedCall&) = delete;
+  ServedCall& operator=(const ServedCall&) = delete;
+
+  /// Makes the server ready for one more call, which `call` then is. Where it
+  /// throws std::bad_alloc, it is not.
+  static void Await(const std::shared_ptr<ServedCall>& call);
+
+ protected:
+  /// Served on `queue`, which must outlive it. Counted among `calls` from now
+  /// on.
+  ServedCall(CallCount& calls, grpc::ServerCompletionQueue* queue);
+
+  /// Runs a step under Guard(), and keeps the call alive until then. Take the
+  /// events of an operation before it is started: what follows its start must
+  /// need no memory.
+  template <typename Derived, typename... Arguments>
+  std::function<void(Arguments...)> Event(void (Derived::*step)(Arguments...)) {
+    return [call = std::static_pointer_cast<Derived>(shared_from_this()),
+            step](Arguments... arguments) {
+      call->Guard([&] { ((*call).*step)(arguments...); });
+    };
+  }
+
+  /// Runs a step; where it throws, OnFailure() follows, and where even that
+  /// does, the call is cancelled.
+  void Guard(absl::FunctionRef<void()> step);
+
+  grpc::ServerCompletionQueue* queue() const { return queue_; }
+  grpc::ServerContext& context() { return context_; }
+
+ private:
+  /// Asks gRPC for a caller. `tag` comes back with its headers.
+  virtual void Request(void* tag) = 0;
+
+  /// Await() for one more call of the same kind.
+  virtual void AwaitNext() = 0;
+
+  /// The headers of a caller have come.
+  virtual void OnCalled() = 0;
+
+  /// The call is over: answered, cancelled, or its connection is gone. Runs
+  /// beside any other step, and must not throw.
+  virtual void OnOver() {}
+
+  /// A step threw, as a status. Ends the call with it unless it is ended.
+  virtual void OnFailure(const absl::Status& status) = 0;
+
+  void OnHeaders(bool ok);
+  void OnDone(bool ok);
+
+  CallCount::Member member_;  // First, so that it is destroyed last.
+  grpc::ServerCompletionQueue* const queue_;
+  grpc::ServerContext context_;
+  CompletionTag headers_tag_, over_tag_;
+};
+
+}  // namespace groupnorm
+
+#endif  // GROUPNORM_SERVER_SERVED_CALL_H_
