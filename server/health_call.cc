@@ -90,12 +90,18 @@ void HealthCall::OnPhase() {
 }
 
 void HealthCall::OnTold(bool ok) {
+  bool ended = false;
   {
     absl::MutexLock lock(&mutex_);
     telling_ = false;
     if (!ok) ended_ = true;
+    ended = ended_;
   }
-  Answer();
+  if (ended) {
+    write_timeout_.Stop();
+  } else {
+    Answer();
+  }
 }
 
 // Answered, cancelled, or its connection is gone.
@@ -115,6 +121,7 @@ void HealthCall::Fail(absl::Status status) {
 
 void HealthCall::Answer() {
   std::function<void(bool)> told = Event(&HealthCall::OnTold);
+  std::function<void()> expired = Event(&HealthCall::OnWriteTimeout);
   Step step;
   grpc::Status end;
   {
@@ -132,11 +139,15 @@ void HealthCall::Answer() {
   if (step.tell.has_value()) response.set_status(*step.tell);
   if (!step.end.has_value()) {
     stream_.Write(response, tag);
-  } else if (!step.tell.has_value()) {
-    stream_.Finish(end, tag);
-  } else {
-    stream_.WriteAndFinish(response, grpc::WriteOptions(), end, tag);
+    return;
   }
+  if (step.tell.has_value()) {
+    stream_.WriteAndFinish(response, grpc::WriteOptions(), end, tag);
+  } else {
+    stream_.Finish(end, tag);
+  }
+  // A caller that does not take its answer must not keep its place.
+  write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
 }
 
 HealthCall::Step HealthCall::NextStep() const {

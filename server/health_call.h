@@ -25,6 +25,7 @@ struct HealthEnvironment {
   OpenStreams& checks;
   OpenStreams& watches;
   absl::Duration read_timeout;
+  absl::Duration write_timeout;  ///< For the last of what a call says.
   CallCount& calls;  ///< All, those that wait for a caller included.
 };
 
@@ -59,6 +60,7 @@ class HealthCall : public ServedCall, public OpenStream {
   void OnRequest(bool ok);
   void OnReadTimeout();
   void OnTold(bool ok);
+  void OnWriteTimeout() { context().TryCancel(); }
   void OnOver() override;
   void OnFailure(const absl::Status& status) override { Fail(status); }
 
@@ -82,7 +84,7 @@ class HealthCall : public ServedCall, public OpenStream {
   std::optional<Response::ServingStatus> told_ ABSL_GUARDED_BY(mutex_);
 
   CompletionTag request_tag_, tell_tag_;
-  TransferTimeout read_timeout_;
+  TransferTimeout read_timeout_, write_timeout_;
 };
 
 }  // namespace groupnorm

@@ -31,9 +31,12 @@ void InfoCall::OnCalled() {
   }
   const v1::GetServerInfoResponse response = environment_.info.Describe();
   std::function<void(bool)> replied = Event(&InfoCall::OnReplied);
+  // A caller that does not take its answer must not keep the call for ever.
+  std::function<void()> expired = Event(&InfoCall::OnWriteTimeout);
   answered_ = true;
   stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
                          reply_tag_.Arm(std::move(replied)));
+  write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
 }
 
 void InfoCall::OnFailure(const absl::Status& status) {

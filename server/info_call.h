@@ -5,12 +5,14 @@
 
 #include <memory>
 
+#include "absl/time/time.h"
 #include "server/admission.h"
 #include "server/call_count.h"
 #include "server/completion_tag.h"
 #include "server/served_call.h"
 #include "server/server_info.h"
 #include "server/service.h"
+#include "server/transfer_timeout.h"
 
 namespace groupnorm {
 
@@ -19,6 +21,7 @@ struct InfoEnvironment {
   GroupNormService& service;
   AdmissionController& admission;
   ServerInfo info;
+  absl::Duration write_timeout;
   CallCount& calls;  ///< All, those that wait for a caller included.
 };
 
@@ -41,12 +44,14 @@ class InfoCall : public ServedCall {
   void OnFailure(const absl::Status& status) override;
 
   void End(const absl::Status& status);
-  void OnReplied(bool /*ok*/) {}
+  void OnReplied(bool /*ok*/) { write_timeout_.Stop(); }
+  void OnWriteTimeout() { context().TryCancel(); }
 
   InfoEnvironment& environment_;
   GroupNormService::InfoStream stream_;
   bool answered_ = false;  // Or about to be.
   CompletionTag reply_tag_;
+  TransferTimeout write_timeout_;
 };
 
 }  // namespace groupnorm

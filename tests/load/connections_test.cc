@@ -193,5 +193,23 @@ TEST_F(ShortTimeoutsTest, PeersThatNeverReadLoseTheirResponses) {
   }
 }
 
+// HTTP/2 lets a peer make no room at all for answers. Those of health checks
+// and of GetServerInfo, which need no place in the queue, then end as well.
+TEST_F(ShortTimeoutsTest, PeersThatLeaveNoRoomForAnswersLoseThem) {
+  const std::string no_room("\0\x04\0\0\0\0", 6);  // INITIAL_WINDOW_SIZE = 0
+  std::vector<Http2Peer> peers = Connect(Size(200, 60));
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    peers[i].SendPreface();
+    peers[i].Send(Frame{FrameType::kSettings, 0, 0, no_room});
+    peers[i].SendCall(
+        1, i % 2 == 0 ? "GetServerInfo" : "/grpc.health.v1.Health/Check");
+    peers[i].Send(Frame{FrameType::kData, 0, 1, GrpcMessage(0, "")});
+  }
+  for (Http2Peer& peer : peers) {
+    EXPECT_TRUE(peer.Await(FrameType::kResetStream, kHangs));
+  }
+  ExpectServedAndBounded(peers.size(), kMaxConnectionBytes);
+}
+
 }  // namespace
 }  // namespace groupnorm::load

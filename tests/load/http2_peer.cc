@@ -171,10 +171,12 @@ std::string GrpcMessage(std::uint32_t size, const std::string& body) {
 }
 
 std::string CallHeaders(const std::string& method) {
+  const std::string path =
+      method.starts_with('/')
+          ? method
+          : absl::StrCat("/groupnorm.v1.GroupNormService/", method);
   return HeaderField(":method", "POST") + HeaderField(":scheme", "http") +
-         HeaderField(":path",
-                     absl::StrCat("/groupnorm.v1.GroupNormService/", method)) +
-         HeaderField(":authority", "localhost") +
+         HeaderField(":path", path) + HeaderField(":authority", "localhost") +
          HeaderField("content-type", "application/grpc") +
          HeaderField("te", "trailers");
 }

@@ -54,7 +54,8 @@ class Http2Peer {
   bool Send(const std::string& bytes);
   bool Send(const Frame& frame);
 
-  /// The headers of a call of `method`, "Forward" for one; its body is open.
+  /// The headers of a call of `method`, "Forward" for one, or the path of a
+  /// method of another service; its body is open.
   bool SendCall(std::uint32_t stream, const std::string& method);
 
   /// From now on no packet of the server's arrives, nor is any answered, as
@@ -83,7 +84,7 @@ std::string HeaderField(const std::string& name, const std::string& value);
 /// A gRPC message with its prefix, which says `size` whatever the body has.
 std::string GrpcMessage(std::uint32_t size, const std::string& body);
 
-/// A call's header block.
+/// A call's header block; `method` as of SendCall().
 std::string CallHeaders(const std::string& method);
 
 }  // namespace groupnorm::load
