@@ -1,9 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -80,6 +83,30 @@ TEST(ClientServers, MayBeNamedAsGrpcDoes) {
   ExpectAnswers(*Connect("dns:///" + server.address()), 1);
   ExpectAnswers(*Connect(absl::StrCat("localhost:", server.port())), 1);
   EXPECT_EQ(calls, 2);
+}
+
+// The families of addresses that this machine's name for itself has.
+std::set<int> FamiliesOfLocalhost() {
+  std::set<int> families;
+  addrinfo* addresses = nullptr;
+  if (::getaddrinfo("localhost", nullptr, nullptr, &addresses) != 0) return {};
+  for (const addrinfo* at = addresses; at != nullptr; at = at->ai_next) {
+    families.insert(at->ai_family);
+  }
+  ::freeaddrinfo(addresses);
+  return families;
+}
+
+TEST(ClientServers, AreAllThatANameStandsFor) {
+  if (FamiliesOfLocalhost().size() < 2) {
+    GTEST_SKIP() << "localhost has not two addresses here";
+  }
+  std::array<std::atomic<int>, 2> calls = {};
+  FakeServer a(Counting(calls[0]));
+  FakeServer b(Counting(calls[1]), absl::StrCat("[::1]:", a.port()));
+  if (b.port() == 0) GTEST_SKIP() << "no IPv6 loopback, or its port is taken";
+  CallUntilAllAnswer(*Connect(absl::StrCat("dns:///localhost:", a.port())),
+                     calls);
 }
 
 TEST(ClientServers, StandInForThoseThatAreNotThere) {
