@@ -14,7 +14,7 @@ SINGLE_VALUES = "2x6x4x4|64x256|2048x384x1x1"
 
 @dataclasses.dataclass(frozen=True)
 class Aim:
-    """Of the rows on one thread whose names match `rows`."""
+    """Of the rows whose names match `rows`."""
     text: str
     rows: str
     of_limit: float = 0  # At least; 0 where there is no aim.
@@ -60,11 +60,18 @@ def speed(result, side):
     return result["traffic_bytes"] / result["seconds"][side]["median"]
 
 
-def limit_speed(result, aim, by_name):
+def undisturbed(aim, results):
+    """The rows that are meant, as far as they were measured undisturbed: others tell
+    of the disturbance."""
+    return [result for result in results if re.search(aim.rows, result["name"])
+            and not result["disturbed_rounds"]]
+
+
+def limit_speed(result, aim, by_name, side="kernel"):
     """Of what `aim` calls the limit of a row; none where that was not measured."""
     if aim.beside_float32:
         name = dataclasses.replace(row_of(result["name"]), dtype="float32").name
-        return speed(by_name[name], "kernel") if name in by_name else None
+        return speed(by_name[name], side) if name in by_name else None
     limit = row_of(result["name"]).limits[1] if aim.non_temporal else result["limit"]
     return speed(result, limit)
 
@@ -74,10 +81,8 @@ def measured(aim, results, side):
     medians of ratios, or ratios of medians where the row has another limit."""
     by_name = {result["name"]: result for result in results}
     fractions, multiples = [], []
-    for result in results:
-        if not re.search(aim.rows, result["name"]):
-            continue
-        limit = limit_speed(result, aim, by_name)
+    for result in undisturbed(aim, results):
+        limit = limit_speed(result, aim, by_name, side)
         if limit == speed(result, result["limit"]):
             fractions.append(result["of_limit"][side]["median"])
         elif limit is not None:
@@ -106,9 +111,8 @@ def limit_cell(aim, results):
     """How many times PyTorch's speed the limits themselves have."""
     by_name = {result["name"]: result for result in results}
     values = [limit_speed(result, aim, by_name) / speed(result, "torch")
-              for result in results
-              if aim.x_torch and re.search(aim.rows, result["name"])
-              and "torch" in result["seconds"]]
+              for result in undisturbed(aim, results)
+              if aim.x_torch and "torch" in result["seconds"]]
     if not values:
         return "-"
     return f"{min(values):.2f}" + (f" to {max(values):.2f}" if len(values) > 1 else "")

@@ -144,6 +144,7 @@ class Smoke(unittest.TestCase):
             rows.append({
                 "name": f"forward/float32/channels_first/{name}/threads:1",
                 "traffic_bytes": 8, "limit": "copy", "x_torch": {"kernel": spread},
+                "disturbed_rounds": 0,
                 "of_limit": {"kernel": {"median": 0.7}},
                 "seconds": {side: {"median": value} for side, value in (
                     ("kernel", seconds), ("copy", 1.4), ("torch", x_torch * seconds))}})
@@ -154,6 +155,9 @@ class Smoke(unittest.TestCase):
                          ["4.29 to 4.29", "-", "1.00: 1.50 to 3.00, all"])
         self.assertEqual(table["forward float32, all shapes"][2], "2.50: 2.12")
         self.assertEqual(table["forward float32, 20 MB"], ["-", "-", "-"])
+        rows[1]["disturbed_rounds"] = 1
+        table = {row[0]: row[1:] for row in aims_rows(rows, ["kernel"])}
+        self.assertEqual(table["every row"], ["4.29", "-", "1.00: 3.00"])
 
     def test_report_fills_the_readme_and_the_table(self):
         self.compare("--filter=.*/2x6x4x4.*")

@@ -9,6 +9,7 @@
 #define GROUPNORM_KERNELS_ELEMENT_LOOPS_INL_H_
 #endif
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -21,12 +22,15 @@ namespace HWY_NAMESPACE {
 
 inline constexpr std::int64_t kCacheLine = 64;
 
-/// Vectors of elements that fill a cache line. Past the caches a line is
-/// written at once: one that is left half written while others are begun may go
-/// to memory in two halves. 1 where StreamAs has too little to stream.
-template <class D, typename T>
-inline constexpr std::int64_t kLineVectors =
-    kVectorBytes<D, T> < kMinStreamBytes ? 1 : kCacheLine / kVectorBytes<D, T>;
+/// Columns that rows side by side are written at a time, `kVector` elements
+/// with each store. Past the caches that is a whole line of one row: lines of
+/// several rows that are left half written may go to memory in halves. Where
+/// StreamAs has too little to stream, it is one store.
+template <bool kStream, typename T, std::int64_t kVector>
+inline constexpr std::int64_t kRowStep =
+    kStream&& kVector* static_cast<std::int64_t>(sizeof(T)) >= kMinStreamBytes
+        ? std::max(kVector, kCacheLine / static_cast<std::int64_t>(sizeof(T)))
+        : kVector;
 
 /// How results reach memory, which no bit depends on.
 struct Traffic {

@@ -73,8 +73,7 @@ HWY_NOINLINE bool GradInputOfRows(const RowOfGroups<Float>& row,
   using D = hn::ScalableTag<Float>;
   const D d;
   constexpr std::int64_t kVector = kStepElements<Float, T>;
-  constexpr std::int64_t kStep =
-      kStream && !kInPairs<T> ? kLineVectors<D, T> * kVector : kVector;
+  constexpr std::int64_t kStep = kRowStep<kStream, T, kVector>;
   const RowsAhead<T, kStep, kGradInputRows> ahead(width, stride);
   const auto zero = hn::Zero(d);
   // As in MapElements.
@@ -85,17 +84,20 @@ HWY_NOINLINE bool GradInputOfRows(const RowOfGroups<Float>& row,
     ahead.Fetch(dy, c);
     auto sum = zero;
     if constexpr (kInPairs<T>) {
-      const OneVector<Float> coefficients(row, next);
-      const OneVector<Float> odd_coefficients(row, next + kSingles);
 #pragma GCC unroll 4
       for (std::int64_t r = 0; r < kGradInputRows; ++r) {
-        const std::int64_t i = r * stride + c;
-        const auto even = FullFormula::Of(d, coefficients, 0, x + i, dy + i,
-                                          LoadHalf<false>());
-        const auto odd = FullFormula::Of(d, odd_coefficients, 0, x + i, dy + i,
-                                         LoadHalf<true>());
-        sum = hn::Add(sum, hn::Add(even, odd));
-        StorePairs<kStream>(RoundPairs(even, odd), dx + i);
+#pragma GCC unroll 2
+        for (std::int64_t v = 0; v < kStep; v += kVector) {
+          const OneVector<Float> coefficients(row, next + v);
+          const OneVector<Float> odd_coefficients(row, next + v + kSingles);
+          const std::int64_t i = r * stride + c + v;
+          const auto even = FullFormula::Of(d, coefficients, 0, x + i, dy + i,
+                                            LoadHalf<false>());
+          const auto odd = FullFormula::Of(d, odd_coefficients, 0, x + i,
+                                           dy + i, LoadHalf<true>());
+          sum = hn::Add(sum, hn::Add(even, odd));
+          StorePairs<kStream>(RoundPairs(even, odd), dx + i);
+        }
       }
     } else {
 #pragma GCC unroll 4

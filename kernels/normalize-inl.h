@@ -84,8 +84,7 @@ HWY_NOINLINE std::int64_t NormalizeRowsSideBySide(
   const D d;
   constexpr auto kVector = static_cast<std::int64_t>(hn::MaxLanes(D()));
   if (width < kVector) return 0;
-  constexpr std::int64_t kStep =
-      kStream ? kLineVectors<D, T> * kVector : kVector;
+  constexpr std::int64_t kStep = kRowStep<kStream, T, kVector>;
   const RowsAhead<T, kStep, kOutputRows> ahead(width, stride);
   std::int64_t row = 0;
   for (; row + kOutputRows <= rows; row += kOutputRows) {
@@ -124,20 +123,24 @@ HWY_NOINLINE std::int64_t NormalizeRowsInPairs(
   for (std::int64_t c = 0; c < width; c += kPairs) {
     pairs.SetPairs(c, affine, std::min(c, width - kPairs));
   }
-  const RowsAhead<Bfloat16, kPairs, kOutputRows> ahead(width, stride);
+  constexpr std::int64_t kStep = kRowStep<kStream, Bfloat16, kPairs>;
+  const RowsAhead<Bfloat16, kStep, kOutputRows> ahead(width, stride);
   std::int64_t row = 0;
   for (; row + kOutputRows <= rows; row += kOutputRows) {
-    for (std::int64_t next = 0; next < width; next += kPairs) {
-      const std::int64_t c = std::min(next, width - kPairs);
-      const auto even_map = pairs.OfVector(next);
-      const auto odd_map = pairs.OfVector(next + kSingles);
+    for (std::int64_t next = 0; next < width; next += kStep) {
+      const std::int64_t c = std::min(next, width - kStep);
       ahead.Fetch(x, c);
 #pragma GCC unroll 4
       for (std::int64_t r = 0; r < kOutputRows; ++r) {
-        const std::int64_t i = r * stride + c;
-        SingleVector even, odd;
-        LoadPairs(x + i, even, odd);
-        StorePairs<kStream>(RoundPairs(even_map(even), odd_map(odd)), y + i);
+#pragma GCC unroll 2
+        for (std::int64_t v = 0; v < kStep; v += kPairs) {
+          const auto even_map = pairs.OfVector(next + v);
+          const auto odd_map = pairs.OfVector(next + v + kSingles);
+          const std::int64_t i = r * stride + c + v;
+          SingleVector even, odd;
+          LoadPairs(x + i, even, odd);
+          StorePairs<kStream>(RoundPairs(even_map(even), odd_map(odd)), y + i);
+        }
       }
     }
     x += kOutputRows * stride;
