@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "client/cli/npy.h"
+#include "client/cli/files/tensor_file.h"
 #include "tensor/element.h"
 
 namespace groupnorm::cli {
@@ -48,9 +48,9 @@ class VerifyCommand : public ::testing::Test {
     }
     OwnedTensor tensor(dtype, shape);
     DoublesToElements(dtype, values, tensor.data());
-    absl::StatusOr<NpyOutput> output = NpyOutput::Open(Path(name));
+    absl::StatusOr<TensorOutput> output = TensorOutput::Open(Path(name));
     EXPECT_TRUE(output.ok()) << output.status();
-    EXPECT_TRUE(output->Write(tensor.view()).ok());
+    EXPECT_TRUE(output->Write(tensor.view(), "x").ok());
     EXPECT_TRUE(output->Commit().ok());
     return Path(name);
   }
