@@ -4,11 +4,12 @@ import json
 import os
 import pathlib
 import struct
+import subprocess
 import unittest
 
 import numpy
 
-from cli_case import (EMBEDDED, FILE, OK, USAGE, CliTest, backward, bfloat16_bits, forward,
+from cli_case import (CLI, EMBEDDED, FILE, OK, USAGE, CliTest, backward, bfloat16_bits, forward,
                       from_bfloat16_bits)
 
 DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
@@ -123,6 +124,22 @@ class Safetensors(CliTest):
         self.assertEqual((done.returncode, done.stderr), (OK, EMBEDDED), done.stdout)
         self.assertIn(f"{file}:x: BFLOAT16 [2, 6, 5], 3 groups; grad_output: {file}:dy\n",
                       done.stdout)
+
+    @unittest.skipIf(os.environ.get("GROUPNORM_SANITIZE"), "sanitizers need memory of their own")
+    def test_a_header_of_refused_values_takes_no_memory(self):
+        file = pathlib.Path(self.path("x.safetensors"))
+        for header in (b'{"x":[[[' + b"{}," * 5_000_000 + b"{}]]]}",
+                       b'{"x":[' + b"0," * 500_000 + b"{}," * 4_500_000 + b"{}]}"):
+            file.write_bytes(struct.pack("<Q", len(header)) + header)
+            with subprocess.Popen([CLI, "forward", file, "--num-groups", "3", "-o",
+                                   self.path("y.npy")], stderr=subprocess.PIPE) as process:
+                self.assertIn(b"nested deeper than the entries of a tensor are",
+                              process.stderr.read())
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+            self.assertEqual(process.returncode, FILE)
+            # A value for each of them would be 350 MB.
+            self.assertLess(usage.ru_maxrss, 200 << 10)
 
     def test_mistakes_get_one_line(self):
         file = self.write("x.safetensors", x=self.normal(2, 6, 4), i=numpy.zeros(3, "i8"))

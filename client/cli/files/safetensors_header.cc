@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace groupnorm::cli {
@@ -32,62 +33,78 @@ absl::Status Fault(const SafetensorsEntry& entry, const std::string& what) {
 /// A value as JSON, for messages.
 std::string Text(const json& value) {
   constexpr std::size_t kMaxText = 60;
-  const std::string text = value.dump(-1, ' ', /*ensure_ascii=*/true,
-                                      json::error_handler_t::replace);
-  return text.size() <= kMaxText
-             ? text
-             : absl::StrCat(text.substr(0, kMaxText), "...");
+  std::string text = value.dump(-1, ' ', /*ensure_ascii=*/true,
+                                json::error_handler_t::replace);
+  if (text.size() <= kMaxText) return text;
+  // Half an escape would be another text.
+  std::size_t end = 0;
+  for (std::size_t next = 0; next <= kMaxText;) {
+    end = next;
+    next += text[end] != '\\' ? 1 : text[end + 1] == 'u' ? 6 : 2;
+  }
+  return absl::StrCat(text.substr(0, end), "...");
 }
+
+/// What ends the parsing: the parser knows no other way, and goes on where a
+/// value is refused, in quadratic time.
+struct Refusal {
+  std::string fault;
+};
 
 /// Sees the header as it is parsed: what the parsed value does not show, or
 /// what would make it needlessly large.
 class HeaderWatch {
  public:
-  bool operator()(int depth, json::parse_event_t event, const json& parsed) {
-    if (event == json::parse_event_t::object_start) keys_.emplace_back();
-    if (event == json::parse_event_t::object_end) keys_.pop_back();
-    if (event == json::parse_event_t::key && depth <= kMaxDepth &&
-        !keys_.back().insert(parsed.get<std::string>()).second) {
-      Note(absl::StrCat("key ", QuotedName(parsed.get<std::string>()),
-                        ", expected once, comes twice"));
+  /// Throws Refusal.
+  void operator()(int depth, json::parse_event_t event, const json& parsed) {
+    const bool starts = event == json::parse_event_t::object_start;
+    if (depth > (starts ? kMaxObjectDepth : kMaxDepth)) {
+      throw Refusal{"nested deeper than the entries of a tensor are"};
     }
-    if (depth <= kMaxDepth) return true;
-    Note("nested deeper than the entries of a tensor are");
-    return false;
+    if (starts) keys_.emplace_back();
+    if (event == json::parse_event_t::object_end) keys_.pop_back();
+    if (event == json::parse_event_t::key &&
+        !keys_.back().insert(parsed.get<std::string>()).second) {
+      throw Refusal{absl::StrCat("key ", QuotedName(parsed.get<std::string>()),
+                                 ", expected once, comes twice")};
+    }
   }
-
-  const std::string& fault() const { return fault_; }
 
  private:
   // The header, a tensor's entry, its shape, an extent.
   static constexpr int kMaxDepth = 3;
-
-  void Note(const std::string& fault) {
-    if (fault_.empty()) fault_ = fault;
-  }
+  static constexpr int kMaxObjectDepth = 1;
 
   std::vector<std::set<std::string>> keys_;  // Of each object that is open.
-  std::string fault_;
 };
 
 absl::StatusOr<json> ParseJson(const std::string& text) {
+  // The parser would skip a byte order mark, and end at a NUL.
+  if (!absl::StartsWith(text, "{")) {
+    constexpr std::size_t kMaxStart = 8;
+    return Fault(absl::StrCat("begins with ",
+                              QuotedName(text.substr(0, kMaxStart)),
+                              ", expected { and an object of tensors"));
+  }
+  if (const std::size_t nul = text.find('\0'); nul != std::string::npos) {
+    return Fault(absl::StrCat("no JSON at byte ", nul + 1));
+  }
   HeaderWatch watch;
   json parsed;
   try {
     parsed = json::parse(text, [&watch](int depth, json::parse_event_t event,
                                         const json& value) {
-      return watch(depth, event, value);
+      watch(depth, event, value);
+      return true;
     });
+  } catch (const Refusal& refusal) {
+    return Fault(refusal.fault);
   } catch (const json::exception& error) {
     const auto* const parse_error =
         dynamic_cast<const json::parse_error*>(&error);
     return Fault(parse_error != nullptr
                      ? absl::StrCat("no JSON at byte ", parse_error->byte)
                      : "no JSON");
-  }
-  if (!watch.fault().empty()) return Fault(watch.fault());
-  if (!parsed.is_object()) {
-    return Fault(absl::StrCat(Text(parsed), ", expected an object of tensors"));
   }
   return parsed;
 }
@@ -225,7 +242,7 @@ std::string SafetensorsDtype(DataType dtype) {
 
 std::string QuotedName(const std::string& name) {
   constexpr std::size_t kMaxName = 100;
-  return absl::StrCat("\"", absl::Utf8SafeCEscape(name.substr(0, kMaxName)),
+  return absl::StrCat("\"", absl::CEscape(name.substr(0, kMaxName)),
                       name.size() > kMaxName ? "..." : "", "\"");
 }
 

@@ -32,7 +32,8 @@ absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(
 /// The element type as the format names it, as in "BF16".
 std::string SafetensorsDtype(DataType dtype);
 
-/// A name in quotes, printable and of bounded length, for messages.
+/// A name in quotes, of bounded length and printable ASCII, for messages: what
+/// a file holds must not reach a terminal as it is.
 std::string QuotedName(const std::string& name);
 
 /// Whether the format can hold a tensor of this name: UTF-8 that is not kept

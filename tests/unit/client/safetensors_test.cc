@@ -152,11 +152,13 @@ TEST_F(Safetensors, IsRefusedForItsLength) {
 }
 
 TEST_F(Safetensors, IsRefusedWhereItsHeaderIsNotOfThisForm) {
-  EXPECT_EQ(HeaderFault(""), "header: no JSON at byte 1");
+  const std::string start = ", expected { and an object of tensors";
+  EXPECT_EQ(HeaderFault(""), "header: begins with \"\"" + start);
+  EXPECT_EQ(HeaderFault("[]"), "header: begins with \"[]\"" + start);
+  EXPECT_EQ(HeaderFault(" {}"), "header: begins with \" {}\"" + start);
   EXPECT_EQ(HeaderFault("{\"x\":}"), "header: no JSON at byte 6");
   EXPECT_EQ(HeaderFault("{\"x\xff\":1}"), "header: no JSON at byte 4");
-  EXPECT_EQ(HeaderFault("[1e999]"), "header: no JSON");
-  EXPECT_EQ(HeaderFault("[]"), "header: [], expected an object of tensors");
+  EXPECT_EQ(HeaderFault("{\"x\":1e999}"), "header: no JSON");
   EXPECT_EQ(HeaderFault(R"({"x":7})"),
             R"(tensor "x": 7, expected an object with dtype, shape and )"
             "data_offsets");
@@ -170,6 +172,39 @@ TEST_F(Safetensors, IsRefusedWhereItsHeaderIsNotOfThisForm) {
       R"(header: __metadata__ {"step":7}, expected an object of strings)");
   EXPECT_EQ(HeaderFault(R"({"__metadata__":[]})"),
             "header: __metadata__ [], expected an object of strings");
+}
+
+TEST_F(Safetensors, IsRefusedForWhatAParserMaySkip) {
+  const std::string header = "{" + Entry("x", "F32", "[4]", "[0,16]") + "}";
+  ASSERT_EQ(Read(File(header, kElements)).status(), absl::OkStatus());
+  EXPECT_EQ(HeaderFault("\xef\xbb\xbf" + header),
+            "header: begins with \"\\357\\273\\277{\\\"x\\\":\", expected { "
+            "and an object of tensors");
+  for (const std::string behind : {"", "   ", "{", "{}"}) {
+    EXPECT_EQ(HeaderFault(absl::StrCat(header, std::string(1, '\0'), behind)),
+              absl::StrCat("header: no JSON at byte ", header.size() + 1));
+  }
+}
+
+TEST_F(Safetensors, ShowsNothingButPrintableCharactersOfIt) {
+  // Latin letters, what a terminal takes for a command, and a right-to-left
+  // mark.
+  const std::string name = "\u00e9\u009b2J\u200f\x7f";
+  EXPECT_EQ(HeaderFault("{\"" + name + "\":7}"),
+            "tensor \"\\303\\251\\302\\2332J\\342\\200\\217\\177\": 7, "
+            "expected an object with dtype, shape and data_offsets");
+  const std::string expected =
+      ", expected an object with dtype, shape and data_offsets";
+  // Nothing is cut within an escape, wherever that lies.
+  EXPECT_EQ(
+      HeaderFault(R"({"x":")" + std::string(57, 'v') + "\u00e9\"}"),
+      absl::StrCat(R"(tensor "x": ")", std::string(57, 'v'), "...", expected));
+  EXPECT_EQ(
+      HeaderFault(R"({"x":")" + std::string(58, 'v') + R"(\\\\"})"),
+      absl::StrCat(R"(tensor "x": ")", std::string(58, 'v'), "...", expected));
+  EXPECT_EQ(HeaderFault(R"({"x":")" + std::string(53, 'v') + "\u00e9vv\"}"),
+            absl::StrCat(R"(tensor "x": ")", std::string(53, 'v'), R"(\u00e9)",
+                         "...", expected));
 }
 
 TEST_F(Safetensors, IsRefusedWhereAKeyComesTwice) {
@@ -186,8 +221,11 @@ TEST_F(Safetensors, IsRefusedWhereItsHeaderIsNestedTooDeep) {
       "header: nested deeper than the entries of a tensor are";
   EXPECT_EQ(HeaderFault("{" + Entry("x", "F64", "[[2]]", "[0,16]") + "}"),
             deep);
-  EXPECT_EQ(HeaderFault(std::string(1 << 20, '[') + std::string(1 << 20, ']')),
+  EXPECT_EQ(HeaderFault("{\"x\":" + std::string(1 << 20, '[') +
+                        std::string(1 << 20, ']') + "}"),
             deep);
+  EXPECT_EQ(HeaderFault(R"({"x":[{"y":{"z":{}}},{"y":1,"y":1}]})"), deep);
+  EXPECT_EQ(HeaderFault(R"({"x":{"shape":{}}})"), deep);
 }
 
 TEST_F(Safetensors, IsRefusedForItsShape) {

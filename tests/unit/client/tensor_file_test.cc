@@ -77,7 +77,7 @@ TEST_F(TensorFile, HasThePathBeforeTheFirstColonBehindItsEnding) {
 TEST_F(TensorFile, IsRefusedForANameThatNoTensorCanHave) {
   for (const auto& [name, shown] :
        {std::pair("", "\"\""), std::pair("__metadata__", "\"__metadata__\""),
-        std::pair("\xff", "\"\xff\"")}) {
+        std::pair("\xff", "\"\\377\"")}) {
     const std::string file = absl::StrCat(Path("y.safetensors"), ":", name);
     const std::string fault =
         absl::StrCat(shown, ", expected the name of a tensor behind the colon");
