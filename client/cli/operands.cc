@@ -36,7 +36,10 @@ std::string FilesHelp(const std::string& results) {
           : absl::StrCat(
                 "Each result needs a file of its own; in .safetensors, "
                 "without :NAME, they\nare called ",
-                results, ".\n"));
+                results,
+                ".\nAn existing file is replaced whole; a .safetensors file "
+                "of several tensors,\nor of another than NAME, is left as it "
+                "is, which is an error.\n"));
 }
 
 std::string WholeNumberFault(const std::string& text) {

@@ -125,6 +125,19 @@ class Safetensors(CliTest):
         self.assertIn(f"{file}:x: BFLOAT16 [2, 6, 5], 3 groups; grad_output: {file}:dy\n",
                       done.stdout)
 
+    def test_other_tensors_are_not_replaced(self):
+        x = self.write("x.safetensors", x=self.normal(2, 6, 4))
+        model = self.write("model.safetensors", a=self.normal(3), b=self.normal(3))
+        before = pathlib.Path(model).read_bytes()
+        for name in (model, f"{model}:a"):
+            self.fail_with(FILE, f"{model}: holds 2 tensors, and would be replaced by one",
+                           "forward", x, "--num-groups", 3, "-o", name)
+        self.assertEqual(pathlib.Path(model).read_bytes(), before)
+        self.succeed("forward", x, "--num-groups", 3, "-o", f"{x}:x")
+        self.assertEqual(self.read("x.safetensors", "x").shape, (2, 6, 4))
+        self.assertEqual(sorted(os.listdir(self.folder)),
+                         ["model.safetensors", "tmp", "x.safetensors"])
+
     @unittest.skipIf(os.environ.get("GROUPNORM_SANITIZE"), "sanitizers need memory of their own")
     def test_a_header_of_refused_values_takes_no_memory(self):
         file = pathlib.Path(self.path("x.safetensors"))

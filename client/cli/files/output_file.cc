@@ -47,19 +47,21 @@ int CreateBeside(const std::string& target, std::string& name) {
 }  // namespace
 
 OutputFile::OutputFile(std::string path, std::string target,
-                       std::string temporary, int file)
+                       std::string temporary, int file, bool replaces)
     : path_(std::move(path)),
       target_(std::move(target)),
       temporary_(std::move(temporary)),
       leftover_(temporary_),
-      file_(file) {}
+      file_(file),
+      replaces_(replaces) {}
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
       target_(std::move(other.target_)),
       temporary_(std::exchange(other.temporary_, {})),
       leftover_(std::move(other.leftover_)),
-      file_(std::exchange(other.file_, -1)) {}
+      file_(std::exchange(other.file_, -1)),
+      replaces_(other.replaces_) {}
 
 OutputFile::~OutputFile() {
   if (file_ >= 0) close(file_);
@@ -82,12 +84,15 @@ absl::StatusOr<OutputFile> OutputFile::Open(const std::string& path) {
     std::free(resolved);
   } else if (errno != ENOENT) {
     return FileSystemError(path);
+  } else if (lstat(path.c_str(), &info) == 0) {
+    return FileFault(path, "a symbolic link to a file that does not exist");
   }
   // In the same directory, since a file cannot be renamed across file systems.
   std::string temporary;
   const int file = CreateBeside(target, temporary);
   if (file < 0) return FileSystemError(path);
-  OutputFile output(path, std::move(target), std::move(temporary), file);
+  OutputFile output(path, std::move(target), std::move(temporary), file,
+                    exists);
   if (exists && fchmod(file, info.st_mode & 0777) != 0) {
     return FileSystemError(path);
   }

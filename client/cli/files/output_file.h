@@ -17,13 +17,16 @@ namespace groupnorm::cli {
 class OutputFile {
  public:
   /// Makes sure that `path` can be written, so that nothing is computed in
-  /// vain. Fails where it cannot, or is something else than a regular file; the
-  /// message starts with the path.
+  /// vain. Fails where it cannot, or is something else than a regular file or a
+  /// symbolic link to one; the message starts with the path.
   static absl::StatusOr<OutputFile> Open(const std::string& path);
 
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();
+
+  /// Whether there was a file of this name when it was opened.
+  bool replaces() const { return replaces_; }
 
   /// Writes what the format puts before the elements, and these. To be called
   /// once.
@@ -35,13 +38,14 @@ class OutputFile {
 
  private:
   OutputFile(std::string path, std::string target, std::string temporary,
-             int file);
+             int file, bool replaces);
 
   std::string path_;       // As the user gave it, for messages.
   std::string target_;     // The same with symbolic links resolved.
   std::string temporary_;  // Empty once there is none.
   Leftover leftover_;      // The same.
   int file_;               // -1: closed.
+  bool replaces_;
 };
 
 }  // namespace groupnorm::cli

@@ -46,21 +46,62 @@ absl::StatusOr<SafetensorsEntry> Find(
                                      "; there are ", NamesOf(entries)));
 }
 
-}  // namespace
-
-absl::StatusOr<OwnedTensor> ReadSafetensors(
-    InputFile& file, const std::optional<std::string>& name) {
+absl::StatusOr<std::vector<SafetensorsEntry>> ReadEntries(InputFile& file) {
   if (file.remaining_bytes() < kLengthBytes) {
     return file.Malformed("not a .safetensors file: shorter than 8 bytes");
   }
   const absl::StatusOr<std::string> header =
       file.ReadHeader(kLengthBytes, kMaxHeaderBytes);
   if (!header.ok()) return header.status();
-  const absl::StatusOr<std::vector<SafetensorsEntry>> entries =
+  absl::StatusOr<std::vector<SafetensorsEntry>> entries =
       ParseSafetensorsHeader(*header, file.remaining_bytes());
   if (!entries.ok()) {
     return file.Malformed(std::string(entries.status().message()));
   }
+  return entries;
+}
+
+/// Whether a file begins as one of this format does, be it whole or not.
+absl::StatusOr<bool> LooksLikeSafetensors(const std::string& path) {
+  absl::StatusOr<InputFile> file = InputFile::Open(path);
+  if (!file.ok()) return file.status();
+  if (file->remaining_bytes() <= kLengthBytes) return false;
+  const absl::StatusOr<std::string> start =
+      file->ReadPreamble(kLengthBytes + 1);
+  if (!start.ok()) return start.status();
+  return start->back() == '{';
+}
+
+}  // namespace
+
+absl::Status CheckReplaceable(const std::string& path,
+                              const std::optional<std::string>& name) {
+  const absl::StatusOr<bool> looks = LooksLikeSafetensors(path);
+  if (!looks.ok() || !*looks) return looks.status();
+  absl::StatusOr<InputFile> file = InputFile::Open(path);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<std::vector<SafetensorsEntry>> entries =
+      ReadEntries(*file);
+  if (!entries.ok()) return entries.status();
+  if (entries->size() > 1) {
+    return file->Malformed(absl::StrCat("holds ", entries->size(),
+                                        " tensors, and would be replaced by "
+                                        "one"));
+  }
+  if (!entries->empty() &&
+      name.value_or(entries->front().name) != entries->front().name) {
+    return file->Malformed(
+        absl::StrCat("holds tensor ", QuotedName(entries->front().name),
+                     ", and would be replaced by ", QuotedName(*name)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<OwnedTensor> ReadSafetensors(
+    InputFile& file, const std::optional<std::string>& name) {
+  const absl::StatusOr<std::vector<SafetensorsEntry>> entries =
+      ReadEntries(file);
+  if (!entries.ok()) return entries.status();
   const absl::StatusOr<SafetensorsEntry> entry = Find(file, *entries, name);
   if (!entry.ok()) return entry.status();
   const std::string what =

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/cli/files/input_file.h"
 #include "client/cli/files/owned_tensor.h"
@@ -20,6 +21,14 @@ namespace groupnorm::cli {
 /// Allocates for the elements no more than the file is long.
 absl::StatusOr<OwnedTensor> ReadSafetensors(
     InputFile& file, const std::optional<std::string>& name);
+
+/// Whether a file of one tensor, called `name` if that is given, may take the
+/// place of what `path` has, a regular file. Not where that holds several
+/// tensors or one of another name, nor where it begins as this format does and
+/// cannot be read: INVALID_ARGUMENT, the path and the reason. Any other file
+/// may be replaced.
+absl::Status CheckReplaceable(const std::string& path,
+                              const std::optional<std::string>& name);
 
 }  // namespace groupnorm::cli
 

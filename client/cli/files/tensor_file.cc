@@ -68,6 +68,10 @@ absl::StatusOr<TensorOutput> TensorOutput::Open(const std::string& name) {
   if (!split.ok()) return split.status();
   absl::StatusOr<OutputFile> file = OutputFile::Open(split->path);
   if (!file.ok()) return file.status();
+  if (split->safetensors && file->replaces()) {
+    absl::Status status = CheckReplaceable(split->path, split->tensor);
+    if (!status.ok()) return status;
+  }
   return TensorOutput(*std::move(file), split->safetensors,
                       std::move(split->tensor));
 }

@@ -25,7 +25,8 @@ absl::StatusOr<OwnedTensor> ReadTensor(const std::string& name, Uint16 uint16);
 /// A file that a tensor is written to: an OutputFile with its format.
 class TensorOutput {
  public:
-  /// Fails as OutputFile::Open does, and where NAME cannot be one.
+  /// Fails as OutputFile::Open and CheckReplaceable do, and where NAME cannot
+  /// be one.
   static absl::StatusOr<TensorOutput> Open(const std::string& name);
 
   /// Writes the tensor; in a `.npy` file BFLOAT16 as unsigned 16-bit integers,

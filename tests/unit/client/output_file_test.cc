@@ -72,6 +72,17 @@ TEST_F(OutputFileTest, GoesWhereASymbolicLinkLeads) {
   EXPECT_EQ(Contents(path), "head" + kElements);
 }
 
+TEST_F(OutputFileTest, DoesNotTakeThePlaceOfALinkThatLeadsNowhere) {
+  std::filesystem::create_symlink("x.npy", Path("link.npy"));
+  EXPECT_EQ(OutputFile::Open(Path("link.npy")).status(),
+            absl::InvalidArgumentError(
+                absl::StrCat(Path("link.npy"),
+                             ": a symbolic link to a file that does not "
+                             "exist")));
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link.npy")));
+  EXPECT_THAT(Files(), SizeIs(1));
+}
+
 TEST_F(OutputFileTest, IsNotOpenedWhereItCannotBeWritten) {
   EXPECT_EQ(OutputFile::Open(Path("none/y.npy")).status(),
             absl::NotFoundError(absl::StrCat(Path("none/y.npy"),

@@ -33,7 +33,7 @@ class TensorFile : public TemporaryFolder {
 
 TEST_F(TensorFile, IsReadAsItWasWrittenInBothFormats) {
   for (const std::string name :
-       {"y.npy", "y.safetensors", "y.safetensors:a:b/c.safetensors:d"}) {
+       {"y.npy", "y.safetensors", "z.safetensors:a:b/c.safetensors:d"}) {
     for (const DataType dtype : kDataTypes) {
       const TensorView written = {
           dtype, {2, std::int64_t(8 / ElementSize(dtype))}, kElements.data()};
@@ -49,7 +49,7 @@ TEST_F(TensorFile, IsReadAsItWasWrittenInBothFormats) {
       EXPECT_EQ(BytesOf(*read), kElements);
     }
   }
-  EXPECT_THAT(Files(), SizeIs(2));
+  EXPECT_THAT(Files(), SizeIs(3));
 }
 
 TEST_F(TensorFile, IsOfTheFormatThatItsEndingSays) {
@@ -64,6 +64,52 @@ TEST_F(TensorFile, IsOfTheFormatThatItsEndingSays) {
             SafetensorsPreamble("output", DataType::kFloat64, {2}) + kElements);
   EXPECT_EQ(Contents(Path("z.safetensors")),
             SafetensorsPreamble("mean", DataType::kFloat64, {2}) + kElements);
+}
+
+TEST_F(TensorFile, DoesNotTakeThePlaceOfOtherTensors) {
+  const auto refusal = [&](const std::string& name) {
+    return FaultBehind(Path("y.safetensors"),
+                       TensorOutput::Open(Path(name)).status());
+  };
+  // As a file with this header, and no bytes behind it.
+  const auto create = [&](std::string header) {
+    header.resize(200, ' ');
+    return Create("y.safetensors",
+                  std::string("\310\0\0\0\0\0\0\0", 8) + header);
+  };
+  const std::string entry =
+      R"({"dtype":"I64","shape":[0],"data_offsets":[0,0]})";
+  const std::string two =
+      Contents(create(absl::StrCat(R"({"a":)", entry, R"(,"b":)", entry, "}")));
+  for (const std::string name :
+       {"y.safetensors", "y.safetensors:a", "y.safetensors:c"}) {
+    EXPECT_EQ(refusal(name), "holds 2 tensors, and would be replaced by one");
+  }
+  EXPECT_EQ(Contents(Path("y.safetensors")), two);
+  create(absl::StrCat(R"({"__metadata__":{},"a":)", entry, "}"));
+  EXPECT_EQ(refusal("y.safetensors:b"),
+            R"(holds tensor "a", and would be replaced by "b")");
+  // It may hold others that we do not see.
+  create(R"({"a":)");
+  EXPECT_EQ(refusal("y.safetensors:a"), "header: no JSON at byte 201");
+  EXPECT_THAT(Files(), SizeIs(1));
+}
+
+TEST_F(TensorFile, TakesThePlaceOfItsOwnTensorAndOfWhatHoldsNone) {
+  const std::string written =
+      SafetensorsPreamble("a", DataType::kFloat64, {2}) + kElements;
+  const std::string npy = NpyPreamble(DataType::kFloat64, {2}) + kElements;
+  const std::string none("\2\0\0\0\0\0\0\0{}", 10);
+  for (const std::string& before :
+       {std::string(), std::string("a note"), npy, none, written}) {
+    Create("y.safetensors", before);
+    WriteAs("y.safetensors:a");
+    EXPECT_EQ(Contents(Path("y.safetensors")), written);
+  }
+  // Without a name, whichever the only one has.
+  WriteAs("y.safetensors");
+  EXPECT_EQ(Contents(Path("y.safetensors")),
+            SafetensorsPreamble("output", DataType::kFloat64, {2}) + kElements);
 }
 
 TEST_F(TensorFile, HasThePathBeforeTheFirstColonBehindItsEnding) {
