@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/backward_command.h"
@@ -42,9 +43,14 @@ class HelpFormatter : public CLI::Formatter {
 /// Prints the one line that a failure gets.
 int Finish(Outcome outcome) {
   // Before that line, and it may fail only now: the disk may be full.
-  if (std::fflush(stdout) != 0 && outcome.code == ExitCode::kOk) {
-    outcome = {ExitCode::kFile,
-               std::string("standard output: ") + std::strerror(errno)};
+  errno = 0;
+  const bool flushed = std::fflush(stdout) == 0;
+  const int code = errno;
+  // What did not fit into the buffer may have failed before.
+  if ((!flushed || std::ferror(stdout) != 0) && outcome.code == ExitCode::kOk) {
+    outcome = {ExitCode::kFile, absl::StrCat("standard output: ",
+                                             code != 0 ? std::strerror(code)
+                                                       : "cannot be written")};
   }
   if (!outcome.message.empty()) {
     std::replace(outcome.message.begin(), outcome.message.end(), '\n', ' ');
@@ -60,11 +66,15 @@ std::string UsageText(const CLI::App& app, int argc, char** argv,
   if (!given.empty()) {
     // A flag that was mistyped may be the one that is missing.
     const std::vector<std::string> unknown = given[0]->remaining();
-    const bool mistyped = error.get_name() == "RequiredError" &&
-                          !unknown.empty() && unknown[0].front() == '-';
-    return absl::StrCat(mistyped ? unknown[0] + ": not a flag; " : "",
-                        error.what(), " (groupnorm ", given[0]->get_name(),
-                        " --help lists what there is)");
+    const auto mistyped = std::find_if(
+        unknown.begin(), unknown.end(),
+        [](const std::string& word) { return absl::StartsWith(word, "-"); });
+    const bool lacks = error.get_name() == "RequiredError" ||
+                       error.get_name() == "RequiresError";
+    return absl::StrCat(
+        lacks && mistyped != unknown.end() ? *mistyped + ": not a flag; " : "",
+        error.what(), " (groupnorm ", given[0]->get_name(),
+        " --help lists what there is)");
   }
   std::vector<std::string> names;
   for (const CLI::App* const command :

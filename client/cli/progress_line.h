@@ -1,6 +1,7 @@
 #ifndef GROUPNORM_CLIENT_CLI_PROGRESS_LINE_H_
 #define GROUPNORM_CLIENT_CLI_PROGRESS_LINE_H_
 
+#include <cstddef>
 #include <functional>
 #include <string>
 
@@ -8,8 +9,13 @@
 
 namespace groupnorm::cli {
 
+/// The start of a text in UTF-8 that is no wider than `columns`, with whole
+/// characters. Counts bytes: no character is wider than it is long.
+std::string CutToWidth(const std::string& text, std::size_t columns);
+
 /// One line on standard error that is written over, for what takes longer than
-/// a second, and gone when the object goes. Nothing where that is no terminal.
+/// a second, and gone when the object goes. Cut to the width of the terminal,
+/// since what wraps is not written over. Nothing where that is no terminal.
 /// Not thread-safe.
 class ProgressLine {
  public:

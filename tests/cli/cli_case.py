@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import termios
 import unittest
 
 import numpy
@@ -142,9 +143,10 @@ class CliTest(unittest.TestCase):
                 process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0)
 
-    def on_terminal(self, command):
+    def on_terminal(self, command, columns=0):
         """A process whose standard error is a terminal; it, and our end of that."""
         terminal, end = pty.openpty()
+        termios.tcsetwinsize(end, (24, columns))
         self.addCleanup(os.close, terminal)
         process = self.enterContext(
             subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end))

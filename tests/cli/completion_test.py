@@ -26,6 +26,9 @@ CASES = [
     ("bench --dtype bf", ["bfloat16"]),
     ("bench --operation ", ["backward", "forward"]),
     ("bench --operation f", ["forward"]),
+    # The name of a command as a value.
+    ("bench --operation forward --we", []),
+    ("bench --operation forward --dur", ["--duration"]),
     # Files, of which there is one.
     ("forward ex", ["example.npy"]),
     ("forward x.npy --weight ex", ["example.npy"]),
@@ -49,7 +52,7 @@ class Completion(CliTest):
         pathlib.Path(self.path("example.npy")).touch()
 
     def run_shell(self, *command):
-        environment = os.environ | {"HOME": str(self.temporary)}
+        environment = os.environ | {"HOME": str(self.temporary), "LC_ALL": "C.UTF-8"}
         done = subprocess.run(command, capture_output=True, text=True, timeout=300,
                               cwd=self.folder, env=environment)
         self.assertEqual((done.returncode, done.stderr), (OK, ""))
@@ -85,7 +88,8 @@ class Completion(CliTest):
         if process == 0:
             os.chdir(self.folder)
             os.execvpe("zsh", ["zsh", "--no-globalrcs", "-i"],
-                       os.environ | {"ZDOTDIR": str(self.temporary), "TERM": "dumb"})
+                       os.environ | {"ZDOTDIR": str(self.temporary), "TERM": "dumb",
+                                     "LC_ALL": "C.UTF-8"})
         try:
             self.assertIn(b"\x03", read_terminal(terminal, until=b"\x03"))
             for typed, expected in CASES:

@@ -2,13 +2,14 @@
 
 import os
 import pathlib
+import re
 import signal
 import socket
 import stat
 import subprocess
 import unittest
 
-from cli_case import CLI, EMBEDDED, NO_ANSWER, OK, CliTest, read_terminal
+from cli_case import CLI, EMBEDDED, FILE, NO_ANSWER, OK, CliTest, read_terminal
 
 
 def stop(process):
@@ -38,6 +39,16 @@ class Process(CliTest):
         self.assertEqual((done.returncode, done.stderr), (OK, ""))
         self.assertRegex(done.stdout, r"^groupnorm \d+\.\d+\.\d+\n$")
 
+    def test_fails_where_its_output_cannot_be_written(self):
+        # More than a buffer of the standard library, and less.
+        for command in (["completion", "bash"], ["completion", "fish"], ["completion", "zsh"],
+                        ["--help"], ["forward", "--help"], ["--version"]):
+            with self.subTest(command=command), open("/dev/full", "w") as full:
+                done = subprocess.run([CLI, *command], stdout=full, stderr=subprocess.PIPE,
+                                      text=True, timeout=300)
+                self.assertEqual(done.returncode, FILE)
+                self.assertRegex(done.stderr, r"^groupnorm: standard output: .*\n$")
+
     def test_shows_on_a_terminal_what_it_waits_for(self):
         for command, arguments, size in (
                 ("forward", ["-o", self.path("y.npy")], "0.5"),
@@ -56,6 +67,20 @@ class Process(CliTest):
                              rf"^\rwaiting for {address} to answer {size} MiB, \d+ s\x1b\[K")
             self.assertTrue(shown.endswith(b"\r\x1b[K"), shown)
             self.assertEqual(self.load("y.npy").shape, (2, 4, 1 << 14))
+
+    def test_cuts_what_it_shows_to_the_width_of_the_terminal(self):
+        self.small_input()
+        with self.server_process() as (server, address):
+            stop(server)
+            process, terminal = self.on_terminal(
+                [CLI, "forward", self.path("x.npy"), "--num-groups", "3", "--server", address,
+                 "-o", self.path("y.npy")], columns=40)
+            shown = read_terminal(terminal, until=b"\x1b[K")
+            server.send_signal(signal.SIGCONT)
+            shown += read_terminal(terminal)
+            self.assertEqual(process.wait(), OK)
+        line = f"waiting for {address} to answer 0.0 MiB, "[:39]
+        self.assertRegex(shown.decode(), rf"^(\r{re.escape(line)}\x1b\[K)+\r\x1b\[K$")
 
     def test_shows_nothing_in_a_pipe(self):
         self.small_input()

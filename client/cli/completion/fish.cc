@@ -45,8 +45,11 @@ std::string FishScript(const Program& program) {
   for (const Command& command : program.commands) {
     absl::StrAppend(&script, no_command, " -f -a ", command.name, " -d ",
                     Quoted(command.help), "\n");
+    // Its name may come again as a value, as in `bench --operation forward`.
     const std::string in_command = absl::StrCat(
-        start, Quoted("__fish_seen_subcommand_from " + command.name));
+        start, Quoted(absl::StrCat("contains ", command.name,
+                                   " (commandline --cut-at-cursor --tokenize "
+                                   "--current-process)[2]")));
     AddFlags(script, in_command, command.flags);
     // Files are completed anyway, unless this says that there are none.
     if (command.operands.empty()) {
