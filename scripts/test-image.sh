@@ -58,22 +58,38 @@ outside() {
     skip "namespaces cannot be made here"
 
   state=$(mktemp --directory)
+  cgroups >"$state.cgroups"
+  inside=
   trap 'exit 130' INT TERM
   trap clean_up EXIT
   # What is mounted and started inside ends with its first process.
   unshare --mount --pid --fork --kill-child --mount-proc "$0" --build "$state" &
   inside=$!
-  wait "$inside"
+  local status=0
+  wait "$inside" || status=$?
+  inside=  # From now on that number may be another process's.
+  exit "$status"
+}
+
+# Those that podman makes, by whichever run.
+cgroups() {
+  { find /sys/fs/cgroup -type d -path '*/libpod_parent*' 2>/dev/null || true; } | sort
 }
 
 clean_up() {
   local status=$?
-  pkill -KILL --parent "$inside" || true
-  wait "$inside" || true
-  # Folders that are in use cannot be removed.
-  find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' \
-    -exec rmdir {} + 2>/dev/null || true
-  rm --recursive --force --one-file-system "$state"
+  if [[ $inside ]]; then
+    # Its child is the first process of the namespaces: as that ends, all others have,
+    # and unshare ends as well. Where it has none yet, itself.
+    kill -KILL $(<"/proc/$inside/task/$inside/children") 2>/dev/null ||
+      kill -KILL "$inside" || true
+    wait "$inside" || true
+  fi
+  # Those that this run left. Of others' only what is not in use could be removed, and
+  # what was there before is not even tried.
+  cgroups | comm -13 "$state.cgroups" - | sort --reverse | xargs --no-run-if-empty rmdir \
+    2>/dev/null || true
+  rm --recursive --force --one-file-system "$state" "$state.cgroups"
   exit "$status"
 }
 
@@ -162,6 +178,9 @@ build() {
 }
 
 run() {
+  # podman and docker-compose hand these on to their containers, and they name hosts that
+  # this network has no way to.
+  unset http_proxy https_proxy ftp_proxy grpc_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY GRPC_PROXY
   ip link set lo up
   image_root=$(podman image mount "$IMAGE")
   check_size
