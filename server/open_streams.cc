@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "server/admission.h"
@@ -44,16 +43,22 @@ void OpenStreams::Leave(const OpenStream* stream) {
 }
 
 void OpenStreams::SetPhase(ServerPhase phase) {
-  std::vector<std::shared_ptr<OpenStream>> streams;
   {
     absl::MutexLock lock(&mutex_);
     phase_ = phase;
-    streams.reserve(streams_.size());
-    for (const auto& [_, entry] : streams_) {
-      streams.push_back(entry.stream.lock());
-    }
   }
-  for (const auto& stream : streams) {
+  const OpenStream* told = nullptr;
+  while (true) {
+    std::shared_ptr<OpenStream> stream;
+    {
+      absl::MutexLock lock(&mutex_);
+      // Those that enter meanwhile look at the phase themselves.
+      const auto next =
+          told == nullptr ? streams_.begin() : streams_.upper_bound(told);
+      if (next == streams_.end()) return;
+      told = next->first;
+      stream = next->second.stream.lock();
+    }
     if (stream != nullptr) stream->OnPhase();
   }
 }

@@ -41,9 +41,13 @@ std::int64_t FailEachAllocation(absl::FunctionRef<void()> attempt,
   }
 }
 
-class SilentStream : public OpenStream {
+class CountingStream : public OpenStream {
  public:
-  void OnPhase() override {}
+  void OnPhase() override { ++told_; }
+  int told() const { return told_; }
+
+ private:
+  int told_ = 0;
 };
 
 // Stand for connections.
@@ -120,15 +124,28 @@ TEST(AllocationFailures, LeaveAdmissionAsItWas) {
 
 TEST(AllocationFailures, LeaveThePlacesOfStreamsFree) {
   OpenStreams streams("health watches", 2);
-  const auto first = std::make_shared<SilentStream>();
+  const auto first = std::make_shared<CountingStream>();
   const auto enter = [&] {
     EXPECT_EQ(streams.Enter(first, &kOwn), absl::OkStatus());
   };
   EXPECT_GT(FailEachAllocation(enter, [] {}), 1);
-  EXPECT_EQ(streams.Enter(std::make_shared<SilentStream>(), &kOther),
+  EXPECT_EQ(streams.Enter(std::make_shared<CountingStream>(), &kOther),
             absl::OkStatus());
-  EXPECT_EQ(streams.Enter(std::make_shared<SilentStream>(), &kOwn).code(),
+  EXPECT_EQ(streams.Enter(std::make_shared<CountingStream>(), &kOwn).code(),
             absl::StatusCode::kResourceExhausted);
+}
+
+TEST(AllocationFailures, DoNotKeepStreamsFromHearingOfAPhase) {
+  OpenStreams streams("health watches", 4);
+  const auto first = std::make_shared<CountingStream>();
+  const auto second = std::make_shared<CountingStream>();
+  EXPECT_EQ(streams.Enter(first, &kOwn), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(second, &kOwn), absl::OkStatus());
+  const FailingAllocation failing(0);
+  streams.SetPhase(ServerPhase::kClosing);
+  EXPECT_FALSE(failing.failed());
+  EXPECT_EQ(first->told(), 1);
+  EXPECT_EQ(second->told(), 1);
 }
 
 TEST(AllocationFailures, DoNotReachWhoGivesABufferBack) {
