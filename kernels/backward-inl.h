@@ -50,6 +50,10 @@ class BackwardComputation final : public Computation {
     scratch_ = plan_.TakeScratch(layout);
   }
 
+  // Members refer to each other.
+  BackwardComputation(const BackwardComputation&) = delete;
+  BackwardComputation& operator=(const BackwardComputation&) = delete;
+
   std::int64_t num_phases() const override { return plan_.num_phases(); }
 
   std::int64_t num_tasks(std::int64_t phase) const override {
