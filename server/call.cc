@@ -72,11 +72,16 @@ void Call::OnReadingSlot() {
   has_reading_slot_ = true;
   std::function<void(bool)> read = Event(&Call::OnRead);
   std::function<void()> expired = Event(&Call::OnReadTimeout);
-  stream_.Read(&request_, read_tag_.Arm(std::move(read)));
+  reading_ = true;
+  if (!Begin(read_tag_, std::move(read),
+             [this](void* tag) { stream_.Read(&request_, tag); })) {
+    return;
+  }
   read_timeout_.Start(queue(), environment_.read_timeout, std::move(expired));
 }
 
 void Call::OnRead(bool ok) {
+  reading_ = false;
   received_ = absl::Now();
   read_timeout_.Stop();
   if (answered_) {
@@ -106,8 +111,10 @@ void Call::OnReadTimeout() {
 }
 
 absl::Status Call::Decode() {
-  MessageSlices message(request_);
-  request_.Clear();
+  grpc::ByteBuffer request;  // Let go of however this ends.
+  request.Swap(&request_);
+  MessageSlices message(request);
+  request.Clear();
   const auto prepare = method_ == GroupNormService::kForward ? &PrepareForward
                                                              : &PrepareBackward;
   absl::StatusOr<PreparedRequest> prepared =
@@ -181,17 +188,21 @@ void Call::Reply() {
   std::function<void(bool)> replied = Event(&Call::OnReplied);
   std::function<void()> expired = Event(&Call::OnWriteTimeout);
   answered_ = true;
-  stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
-                         reply_tag_.Arm(std::move(replied)));
+  if (!Begin(reply_tag_, std::move(replied), [&](void* tag) {
+        stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                               tag);
+      })) {
+    return;
+  }
   write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
 }
 
 // A caller that does not take its response must not keep the memory for ever.
 void Call::OnWriteTimeout() {
+  context().TryCancel();  // First: a line in the log takes memory.
   spdlog::debug("{} from {}: response not taken within {} (--write-timeout)",
                 MethodName(method_), context().peer(),
                 absl::FormatDuration(environment_.write_timeout));
-  context().TryCancel();
 }
 
 void Call::Fail(const absl::Status& status) {
@@ -200,7 +211,8 @@ void Call::Fail(const absl::Status& status) {
   const grpc::Status end = ToGrpcStatus(status);
   std::function<void(bool)> replied = Event(&Call::OnReplied);
   answered_ = true;
-  stream_.Finish(end, reply_tag_.Arm(std::move(replied)));
+  Begin(reply_tag_, std::move(replied),
+        [&](void* tag) { stream_.Finish(end, tag); });
 }
 
 // Only now: a reply that its caller does not read keeps its memory.
@@ -221,10 +233,15 @@ void Call::OnOver() {
 // No operation is under way but the last, or the read that took too long: what
 // a step needs memory for, it takes before it starts one.
 void Call::OnFailure(const absl::Status& status) {
-  if (answered_) return;
+  if (answered_) {
+    // A step that was to end it has failed, if any.
+    context().TryCancel();
+    return;
+  }
   prepared_ = {};
   execution_.reset();
-  ReleaseReadingSlot();
+  // Otherwise what is being read still needs its slot, and OnRead() follows.
+  if (!reading_) ReleaseReadingSlot();
   Fail(status);
 }
 

@@ -94,6 +94,7 @@ class Call : public ServedCall {
   ConnectionId connection_ = nullptr;
   bool in_flight_ = false;  // Admission counts it.
   bool has_reading_slot_ = false;
+  bool reading_ = false;   // The read is under way.
   bool answered_ = false;  // Or about to be: the last operation has begun.
   std::int64_t queued_bytes_ = 0;  // What it has taken of them.
   std::atomic<bool> cancelled_ = false;

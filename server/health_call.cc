@@ -8,6 +8,7 @@
 #include "server/admission.h"
 #include "server/connection.h"
 #include "server/grpc_status.h"
+#include "server/parse_message.h"
 
 namespace groupnorm {
 namespace {
@@ -54,7 +55,10 @@ void HealthCall::OnCalled() {
   }
   std::function<void(bool)> requested = Event(&HealthCall::OnRequest);
   std::function<void()> expired = Event(&HealthCall::OnReadTimeout);
-  stream_.Read(&request_, request_tag_.Arm(std::move(requested)));
+  if (!Begin(request_tag_, std::move(requested),
+             [this](void* tag) { stream_.Read(&message_, tag); })) {
+    return;
+  }
   read_timeout_.Start(queue(), environment_.read_timeout, std::move(expired));
   // The phase may have changed before the streams knew this one.
   Answer();
@@ -63,15 +67,17 @@ void HealthCall::OnCalled() {
 // Also where the call has been answered already: then this changes nothing.
 void HealthCall::OnRequest(bool ok) {
   read_timeout_.Stop();
-  if (!ok) {
-    Fail(absl::InvalidArgumentError(
-        "request: missing or not valid, expected a HealthCheckRequest"));
-    return;
-  }
-  if (const std::size_t bytes = request_.ByteSizeLong();
+  grpc::ByteBuffer message;  // Let go of however this ends.
+  message.Swap(&message_);
+  if (const std::size_t bytes = ok ? message.Length() : 0;
       bytes > kMaxRequestBytes) {
     Fail(absl::InvalidArgumentError(absl::StrCat(
         "request: ", bytes, " bytes, expected at most ", kMaxRequestBytes)));
+    return;
+  }
+  if (!ok || !ParseMessage(message, request_)) {
+    Fail(absl::InvalidArgumentError(
+        "request: missing or not valid, expected a HealthCheckRequest"));
     return;
   }
   {
@@ -134,18 +140,18 @@ void HealthCall::Answer() {
     told_ = step.tell;
     ended_ = step.end.has_value();
   }
-  void* const tag = tell_tag_.Arm(std::move(told));
   Response response;
   if (step.tell.has_value()) response.set_status(*step.tell);
-  if (!step.end.has_value()) {
-    stream_.Write(response, tag);
-    return;
-  }
-  if (step.tell.has_value()) {
-    stream_.WriteAndFinish(response, grpc::WriteOptions(), end, tag);
-  } else {
-    stream_.Finish(end, tag);
-  }
+  const bool begun = Begin(tell_tag_, std::move(told), [&](void* tag) {
+    if (!step.end.has_value()) {
+      stream_.Write(response, tag);
+    } else if (step.tell.has_value()) {
+      stream_.WriteAndFinish(response, grpc::WriteOptions(), end, tag);
+    } else {
+      stream_.Finish(end, tag);
+    }
+  });
+  if (!begun || !step.end.has_value()) return;
   // A caller that does not take its answer must not keep its place.
   write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
 }

@@ -2,6 +2,7 @@
 #define GROUPNORM_SERVER_HEALTH_CALL_H_
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <memory>
 #include <optional>
@@ -74,6 +75,7 @@ class HealthCall : public ServedCall, public OpenStream {
   OpenStreams& streams_;
 
   HealthService::Stream stream_;
+  grpc::ByteBuffer message_;  // Becomes request_.
   grpc::health::v1::HealthCheckRequest request_;
 
   absl::Mutex mutex_;

@@ -34,20 +34,29 @@ void InfoCall::OnCalled() {
   // A caller that does not take its answer must not keep the call for ever.
   std::function<void()> expired = Event(&InfoCall::OnWriteTimeout);
   answered_ = true;
-  stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
-                         reply_tag_.Arm(std::move(replied)));
+  if (!Begin(reply_tag_, std::move(replied), [&](void* tag) {
+        stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                               tag);
+      })) {
+    return;
+  }
   write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
 }
 
 void InfoCall::OnFailure(const absl::Status& status) {
-  if (!answered_) End(status);
+  if (answered_) {
+    context().TryCancel();
+    return;
+  }
+  End(status);
 }
 
 void InfoCall::End(const absl::Status& status) {
   const grpc::Status end = ToGrpcStatus(status);
   std::function<void(bool)> replied = Event(&InfoCall::OnReplied);
   answered_ = true;
-  stream_.Finish(end, reply_tag_.Arm(std::move(replied)));
+  Begin(reply_tag_, std::move(replied),
+        [&](void* tag) { stream_.Finish(end, tag); });
 }
 
 }  // namespace groupnorm

@@ -7,6 +7,7 @@
 #include "server/admission.h"
 #include "server/connection.h"
 #include "server/grpc_status.h"
+#include "server/parse_message.h"
 #include "server/reflection.h"
 
 namespace groupnorm {
@@ -51,27 +52,35 @@ void ReflectionCall::OnCalled() {
 
 void ReflectionCall::Read() {
   std::function<void(bool)> asked = Event(&ReflectionCall::OnQuestion);
-  stream_.Read(&question_, question_tag_.Arm(std::move(asked)));
+  Begin(question_tag_, std::move(asked),
+        [this](void* tag) { stream_.Read(&question_, tag); });
 }
 
 // Not ok: the caller has no further question, or it is gone.
 void ReflectionCall::OnQuestion(bool ok) {
-  const std::size_t bytes = ok ? question_.ByteSizeLong() : 0;
-  if (!ok || bytes > kMaxQuestionBytes) {
-    End(ok ? absl::InvalidArgumentError(
-                 absl::StrCat("request: ", bytes, " bytes, expected at most ",
-                              kMaxQuestionBytes))
-           : absl::OkStatus());
+  grpc::ByteBuffer message;  // Let go of however this ends.
+  message.Swap(&question_);
+  const std::size_t bytes = ok ? message.Length() : 0;
+  if (bytes > kMaxQuestionBytes) {
+    End(absl::InvalidArgumentError(absl::StrCat(
+        "request: ", bytes, " bytes, expected at most ", kMaxQuestionBytes)));
     return;
   }
-  const auto answer = DescribeServices(question_);
+  // What is no question ends the stream as gRPC ends it.
+  grpc::reflection::v1alpha::ServerReflectionRequest question;
+  if (!ok || !ParseMessage(message, question)) {
+    End(absl::OkStatus());
+    return;
+  }
+  const auto answer = DescribeServices(question);
   std::function<void(bool)> answered = Event(&ReflectionCall::OnAnswered);
   {
     absl::MutexLock lock(&mutex_);
     if (ended_) return;
     answering_ = true;
   }
-  stream_.Write(answer, answer_tag_.Arm(std::move(answered)));
+  Begin(answer_tag_, std::move(answered),
+        [&](void* tag) { stream_.Write(answer, tag); });
 }
 
 void ReflectionCall::OnAnswered(bool ok) {
@@ -119,7 +128,8 @@ void ReflectionCall::End(absl::Status status) {
     }
     ended_ = true;
   }
-  stream_.Finish(end, end_tag_.Arm(std::move(ended)));
+  Begin(end_tag_, std::move(ended),
+        [&](void* tag) { stream_.Finish(end, tag); });
 }
 
 }  // namespace groupnorm

@@ -2,6 +2,7 @@
 #define GROUPNORM_SERVER_REFLECTION_CALL_H_
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <memory>
 #include <optional>
@@ -57,7 +58,7 @@ class ReflectionCall : public ServedCall, public OpenStream {
   ReflectionEnvironment& environment_;
 
   ReflectionService::Stream stream_;
-  grpc::reflection::v1alpha::ServerReflectionRequest question_;
+  grpc::ByteBuffer question_;
 
   absl::Mutex mutex_;
   bool answering_ ABSL_GUARDED_BY(mutex_) = false;

@@ -5,6 +5,7 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/impl/codegen/service_type.h>
 #include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include "grpc/reflection/v1alpha/reflection.pb.h"
 
@@ -18,9 +19,9 @@ class ReflectionService final : public grpc::Service {
  public:
   enum Method { kV1Alpha = 0, kV1 = 1 };
 
+  // A question comes as bytes, for the reason of HealthService::Stream.
   using Stream = grpc::ServerAsyncReaderWriter<
-      grpc::reflection::v1alpha::ServerReflectionResponse,
-      grpc::reflection::v1alpha::ServerReflectionRequest>;
+      grpc::reflection::v1alpha::ServerReflectionResponse, grpc::ByteBuffer>;
 
   ReflectionService();
 

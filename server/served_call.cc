@@ -9,7 +9,7 @@
 namespace groupnorm {
 namespace {
 
-// How long a queue's thread lets others free memory.
+// How long others are given to free memory for the next call.
 constexpr absl::Duration kUntilThereIsMemory = absl::Milliseconds(10);
 
 }  // namespace
@@ -43,6 +43,19 @@ void ServedCall::Guard(absl::FunctionRef<void()> step) {
   if (!told.ok()) context_.TryCancel();
 }
 
+bool ServedCall::Begin(CompletionTag& tag, std::function<void(bool)> event,
+                       absl::FunctionRef<void(void* tag)> start) {
+  void* const armed = tag.Arm(std::move(event));
+  const absl::Status begun = RunGuarded([&] {
+    start(armed);
+    return absl::OkStatus();
+  });
+  if (begun.ok()) return true;
+  tag.Disarm();
+  context_.TryCancel();
+  return false;
+}
+
 void ServedCall::OnHeaders(bool ok) {
   if (!ok) {
     // The server has shut down before a caller came: gRPC then does not give
@@ -50,13 +63,25 @@ void ServedCall::OnHeaders(bool ok) {
     over_tag_.Disarm();
     return;
   }
-  // Without a call that waits for it, no caller would ever be heard again.
-  const auto await_next = [this] {
+  AwaitNextOrTryAgain();
+  OnCalled();
+}
+
+// Without a call that waits for it, no caller would ever be heard again. The
+// queue goes on meanwhile, since what it serves is what frees memory.
+void ServedCall::AwaitNextOrTryAgain() {
+  const absl::Status awaited = RunGuarded([this] {
     AwaitNext();
     return absl::OkStatus();
-  };
-  while (!RunGuarded(await_next).ok()) absl::SleepFor(kUntilThereIsMemory);
-  OnCalled();
+  });
+  if (awaited.ok()) return;
+  // None of this takes memory.
+  self_ = shared_from_this();
+  again_.Set(queue_, absl::ToChronoTime(absl::Now() + kUntilThereIsMemory),
+             again_tag_.Arm([this](bool /*in_time*/) {
+               const std::shared_ptr<ServedCall> self = std::move(self_);
+               AwaitNextOrTryAgain();
+             }));
 }
 
 void ServedCall::OnDone(bool /*ok*/) { OnOver(); }

@@ -1,6 +1,7 @@
 #ifndef GROUPNORM_SERVER_SERVED_CALL_H_
 #define GROUPNORM_SERVER_SERVED_CALL_H_
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
 #include <functional>
@@ -49,6 +50,15 @@ class ServedCall : public std::enable_shared_from_this<ServedCall> {
   /// does, the call is cancelled.
   void Guard(absl::FunctionRef<void()> step);
 
+  /// Starts an operation: runs `start` with the tag for it, and `event` when
+  /// the operation has ended. Where `start` throws, as gRPC does that has no
+  /// memory to copy the text of a status, the operation has not begun: then
+  /// this cancels the call, lets go of `event` and returns false. Nothing else
+  /// may be started then, and what the call has it gives back when it is
+  /// destroyed.
+  bool Begin(CompletionTag& tag, std::function<void(bool)> event,
+             absl::FunctionRef<void(void* tag)> start);
+
   grpc::ServerCompletionQueue* queue() const { return queue_; }
   grpc::ServerContext& context() { return context_; }
 
@@ -71,11 +81,18 @@ class ServedCall : public std::enable_shared_from_this<ServedCall> {
 
   void OnHeaders(bool ok);
   void OnDone(bool ok);
+  void AwaitNextOrTryAgain();
 
   CallCount::Member member_;  // First, so that it is destroyed last.
   grpc::ServerCompletionQueue* const queue_;
   grpc::ServerContext context_;
   CompletionTag headers_tag_, over_tag_;
+
+  // Where there was no memory for the next call: when it is tried again, and
+  // what keeps this one until then.
+  grpc::Alarm again_;
+  CompletionTag again_tag_;
+  std::shared_ptr<ServedCall> self_;
 };
 
 }  // namespace groupnorm

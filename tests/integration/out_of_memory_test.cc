@@ -14,9 +14,12 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <string>
 #include <thread>
 #include <utility>
 
+#include "grpc/health/v1/health.pb.h"
+#include "grpc/reflection/v1alpha/reflection.pb.h"
 #include "server/grpc_status.h"
 #include "server/served_call.h"
 #include "tests/testing/allocations.h"
@@ -47,7 +50,34 @@ TEST(OutOfMemory, EndsTheCallThatNeedsItAndNoOther) {
   }
   LimitAllocations(std::numeric_limits<std::size_t>::max());
   EXPECT_THAT(server.Forward(large, &response), Succeeds());
-  EXPECT_EQ(server.server().calls_in_flight(), 0);
+  server.AwaitCallsInFlight(0);
+}
+
+TEST(OutOfMemory, IsNotMetWhereARequestOfHealthOrReflectionIsTooLarge) {
+  TestServer server;
+  const std::string name(1 << 20, 'x');
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service(name);
+  grpc::reflection::v1alpha::ServerReflectionRequest question;
+  question.set_file_by_filename(name);
+  const std::pair<const char*, std::string> calls[] = {
+      {"/grpc.health.v1.Health/Check", request.SerializeAsString()},
+      {"/grpc.health.v1.Health/Watch", request.SerializeAsString()},
+      {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+       question.SerializeAsString()}};
+  for (const auto& [method, bytes] : calls) {
+    const grpc::Slice slice(bytes);
+    const grpc::ByteBuffer message(&slice, 1);
+    RawCall call(server.channel(), method);
+    LimitAllocations(512 << 10);
+    call.Send(message);
+    const grpc::Status status = call.Finish();
+    LimitAllocations(std::numeric_limits<std::size_t>::max());
+    EXPECT_THAT(status, FailsWith(grpc::StatusCode::INVALID_ARGUMENT,
+                                  "request: " + std::to_string(bytes.size()) +
+                                      " bytes, expected at most 4096"))
+        << method;
+  }
 }
 
 // A service of one method, as the server's own are made.
@@ -71,16 +101,26 @@ class TestService final : public grpc::Service {
 struct TestEnvironment {
   TestService service;
   CallCount calls;
-  std::atomic<int> await_failures = 0;  // Of waiting for the next call.
-  std::atomic<int> call_failures = 0;   // Of a call's first step.
-  std::atomic<int> end_failures = 0;    // Of ending it then.
+  std::atomic<int> await_failures = 0;   // Of waiting for the next call.
+  std::atomic<int> call_failures = 0;    // Of a call's first step.
+  std::atomic<int> end_failures = 0;     // Of ending it then.
+  std::atomic<int> finish_failures = 0;  // Of gRPC's own part of that.
 };
 
+bool TakeIfAny(std::atomic<int>& failures) {
+  if (failures == 0) return false;
+  --failures;
+  return true;
+}
+
 void FailIfAny(std::atomic<int>& failures) {
-  if (failures > 0) {
-    --failures;
-    throw std::bad_alloc();
-  }
+  if (TakeIfAny(failures)) throw std::bad_alloc();
+}
+
+// Its text does not fit in a string itself, so that gRPC takes memory for it.
+grpc::Status LongStatus() {
+  return grpc::Status(grpc::StatusCode::ABORTED,
+                      "the text of a status that has to be copied");
 }
 
 class TestCall : public ServedCall {
@@ -107,7 +147,15 @@ class TestCall : public ServedCall {
     End(ToGrpcStatus(status));
   }
   void End(const grpc::Status& status) {
-    stream_.Finish(status, end_tag_.Arm(Event(&TestCall::OnEnded)));
+    Begin(end_tag_, Event(&TestCall::OnEnded), [&](void* tag) {
+      if (TakeIfAny(environment_.finish_failures)) {
+        const grpc::Status long_status = LongStatus();
+        const FailingAllocation failing(0);
+        stream_.Finish(long_status, tag);
+      } else {
+        stream_.Finish(status, tag);
+      }
+    });
   }
   void OnEnded(bool /*ok*/) {}
 
@@ -170,6 +218,21 @@ TEST_F(ServedCallTest, CancelsACallThatItHasNoMemoryToEnd) {
   environment.call_failures = 1;
   environment.end_failures = 1;
   EXPECT_EQ(Call().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_THAT(Call(), Succeeds());
+}
+
+TEST_F(ServedCallTest, CancelsACallWhoseTextGrpcHasNoMemoryFor) {
+  environment.finish_failures = 2;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(Call().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  EXPECT_THAT(Call(), Succeeds());
+}
+
+TEST_F(ServedCallTest, ServesTheCallInHandWhereThereIsNoMemoryForTheNext) {
+  environment.await_failures = std::numeric_limits<int>::max();
+  EXPECT_THAT(Call(), Succeeds());
+  environment.await_failures = 0;
   EXPECT_THAT(Call(), Succeeds());
 }
 
