@@ -268,6 +268,7 @@ Shape ParseShape(const std::string& text) {
 /// The names of the element types as flags take them.
 std::vector<std::string> DataTypeWords() {
   std::vector<std::string> words;
+  words.reserve(kDataTypes.size());
   for (const DataType dtype : kDataTypes) {
     words.push_back(absl::AsciiStrToLower(std::string(DataTypeName(dtype))));
   }
