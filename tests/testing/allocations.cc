@@ -28,6 +28,14 @@ void* Allocate(std::size_t size) {
   return memory;
 }
 
+void* AllocateOrNull(std::size_t size) {
+  try {
+    return Allocate(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
 void* AllocateAligned(std::size_t size, std::align_val_t alignment) {
   Count(size);
   const auto bytes = static_cast<std::size_t>(alignment);
@@ -46,6 +54,20 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
 }
 void* operator new[](std::size_t size, std::align_val_t alignment) {
   return AllocateAligned(size, alignment);
+}
+// gRPC's std::stable_sort takes memory so. A sanitizer's own would not go with
+// these deletes.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return AllocateOrNull(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return AllocateOrNull(size);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
