@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -149,6 +150,9 @@ TEST(Health, EndsCallsWhoseRequestDoesNotCome) {
   EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
 }
 
+constexpr char kCheck[] = "/grpc.health.v1.Health/Check";
+constexpr char kWatch[] = "/grpc.health.v1.Health/Watch";
+
 using RawCalls = std::vector<std::unique_ptr<RawCall>>;
 
 // Calls of a method whose request does not come.
@@ -162,13 +166,14 @@ RawCalls SilentCalls(const std::shared_ptr<grpc::Channel>& channel,
   return calls;
 }
 
-// Checks until one fails: enough of the silent ones have come then.
-grpc::Status CheckUntilRefused(const std::shared_ptr<grpc::Channel>& channel) {
+// Checks until one fails: all places are taken then. A check may have had the
+// place of a silent one that came meanwhile and was refused, so that after each
+// `add_silent` makes another.
+grpc::Status CheckUntilRefused(const std::shared_ptr<grpc::Channel>& channel,
+                               const std::function<void()>& add_silent) {
   HealthCheckResponse response;
-  grpc::Status status;
-  do {
-    status = Check(channel, "", &response);
-  } while (status.ok());
+  grpc::Status status = Check(channel, "", &response);
+  for (; status.ok(); status = Check(channel, "", &response)) add_silent();
   return status;
 }
 
@@ -197,9 +202,11 @@ class HealthBounds : public ::testing::Test {
 };
 
 TEST_F(HealthBounds, LeavePlacesForChecksBesideAConnectionWithMany) {
-  const RawCalls silent =
-      SilentCalls(own(), "/grpc.health.v1.Health/Check", 300);
-  EXPECT_THAT(CheckUntilRefused(own()),
+  RawCalls silent = SilentCalls(own(), kCheck, 300);
+  const auto add_silent = [&] {
+    silent.push_back(std::make_unique<RawCall>(own(), kCheck));
+  };
+  EXPECT_THAT(CheckUntilRefused(own(), add_silent),
               FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
                         "server: 128 health checks of this connection are "
                         "open, the limit"));
@@ -208,12 +215,12 @@ TEST_F(HealthBounds, LeavePlacesForChecksBesideAConnectionWithMany) {
 }
 
 TEST_F(HealthBounds, LeavePlacesForWatchesBesideAConnectionWithMany) {
-  const RawCalls silent =
-      SilentCalls(own(), "/grpc.health.v1.Health/Watch", 2100);
+  RawCalls silent = SilentCalls(own(), kWatch, 2100);
   grpc::Status status;
-  do {  // Until enough of them have come.
+  do {  // As CheckUntilRefused().
     Watch watch(own(), "");
     if (watch.Next() == -1) status = watch.Finish();
+    silent.push_back(std::make_unique<RawCall>(own(), kWatch));
   } while (status.ok());
   EXPECT_THAT(status, FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
                                 "server: 2048 health watches of this "
@@ -222,11 +229,14 @@ TEST_F(HealthBounds, LeavePlacesForWatchesBesideAConnectionWithMany) {
 }
 
 TEST_F(HealthBounds, HoldForTheChecksOfAllConnections) {
-  RawCalls first = SilentCalls(own(), "/grpc.health.v1.Health/Check", 128);
-  const RawCalls second =
-      SilentCalls(other(), "/grpc.health.v1.Health/Check", 128);
+  RawCalls first = SilentCalls(own(), kCheck, 128);
+  RawCalls second = SilentCalls(other(), kCheck, 128);
   const auto channel = NewConnection();
-  EXPECT_THAT(CheckUntilRefused(channel),
+  const auto add_silent = [&] {
+    first.push_back(std::make_unique<RawCall>(own(), kCheck));
+    second.push_back(std::make_unique<RawCall>(other(), kCheck));
+  };
+  EXPECT_THAT(CheckUntilRefused(channel, add_silent),
               FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
                         "server: 256 health checks are open, the limit"));
   EXPECT_EQ(Watch(channel, "").Next(), HealthCheckResponse::SERVING);
