@@ -40,7 +40,7 @@ void Allowance::Leave(const void* call) {
     granted = Grant();
     ForgetIfIdle(id);
   }
-  for (const Waiter& waiter : granted) waiter.granted();
+  Run(std::move(granted));
 }
 
 void Allowance::Release(ConnectionId connection, std::int64_t units) {
@@ -55,7 +55,7 @@ void Allowance::Release(ConnectionId connection, std::int64_t units) {
     granted = Grant();
     ForgetIfIdle(connection);
   }
-  for (const Waiter& waiter : granted) waiter.granted();
+  Run(std::move(granted));
 }
 
 int Allowance::waiting() const {
@@ -91,6 +91,23 @@ void Allowance::ForgetIfIdle(ConnectionId id) {
       !connection.turn.empty()) {
     connections_.erase(found);
   }
+}
+
+// One after the other, not one within the other: a call that gives its units
+// back at once, as one does that has no memory to go on, ends the wait of the
+// next, and a chain of all that wait would be too deep for the stack.
+void Allowance::Run(Waiters granted) {
+  if (running_ != nullptr) {
+    running_->splice(running_->end(), granted);
+    return;
+  }
+  running_ = &granted;
+  while (!granted.empty()) {
+    Waiters next;  // Destroyed before those that it may add.
+    next.splice(next.end(), granted, granted.begin());
+    next.front().granted();
+  }
+  running_ = nullptr;
 }
 
 // Takes the units of all calls that can have them out of the queue.

@@ -31,8 +31,9 @@ class Allowance {
   explicit Allowance(std::int64_t units);
 
   /// Takes units and returns true, or queues `granted` and returns false: that
-  /// then runs once, on the thread that made room, with no lock held, and its
-  /// call has the units. `call` identifies it to Leave(). `units` is 0 to all.
+  /// then runs once, on the thread that made room, with no lock held and within
+  /// no other, and its call has the units. It must not throw. `call` identifies
+  /// it to Leave(). `units` is 0 to all.
   bool TakeOrWait(ConnectionId connection, const void* call, std::int64_t units,
                   std::function<void()> granted);
 
@@ -68,6 +69,10 @@ class Allowance {
   void List(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetIfIdle(ConnectionId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Waiters Grant() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void Run(Waiters granted);
+
+  // What this thread is in Run() with, of any allowance.
+  static inline thread_local Waiters* running_ = nullptr;
 
   const std::int64_t units_;
   mutable absl::Mutex mutex_;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -192,6 +193,30 @@ TEST_F(AllowanceTest, IsWholeAgainAfterThreadsTookAndLeft) {
   EXPECT_EQ(held, 0);
   EXPECT_EQ(bytes.waiting(), 0);
   EXPECT_TRUE(Take(bytes, 50, 8));
+}
+
+// However many give theirs back at once: the stack does not grow with them.
+TEST_F(AllowanceTest, EndsWaitsOneAfterTheOther) {
+  constexpr int kCalls = 100'000;
+  Allowance slots(1);
+  const std::vector<char> calls(kCalls);
+  const ConnectionId connection = &slots;
+  int depth = 0;
+  int deepest = 0;
+  int granted = 0;
+  EXPECT_TRUE(slots.TakeOrWait(connection, &slots, 1, [] {}));
+  for (const char& call : calls) {
+    EXPECT_FALSE(slots.TakeOrWait(connection, &call, 1, [&] {
+      deepest = std::max(deepest, ++depth);
+      ++granted;
+      slots.Release(connection, 1);
+      --depth;
+    }));
+  }
+  slots.Release(connection, 1);
+  EXPECT_EQ(granted, kCalls);
+  EXPECT_EQ(deepest, 1);
+  EXPECT_EQ(slots.waiting(), 0);
 }
 
 }  // namespace
