@@ -183,32 +183,33 @@ def available_bytes():
 
 
 def groups_of(cell):
-    """Which sides take turns: all of them where the memory allows, otherwise each
-    beside the echoes alone."""
+    """Which sides take turns beside an echo: all of them where the memory allows,
+    otherwise each alone."""
     needed = (len(ECHOES | OTHERS) * MEMORY_OF_A_CALL
               * cell.tensor_bytes * cell.in_flight)
     if needed < available_bytes():
-        return [[*ECHOES, *OTHERS]]
-    return [[*ECHOES, name] for name in OTHERS]
+        return [list(OTHERS)]
+    return [[name] for name in OTHERS]
 
 
 def measure_cell(cell, options):
-    """The fastest echo of a group is what its sides are compared with."""
+    """The echo that is the fastest in the first group is what all are compared with,
+    each in the rounds of its own group."""
     result = {"name": cell.name, "tensor_bytes": cell.tensor_bytes,
-              "disturbed_rounds": 0, "echo": {}, "sides": {}}
+              "disturbed_rounds": 0, "sides": {}}
     groups = groups_of(cell)
     result["in_pairs"] = len(groups) > 1
+    echoes = list(ECHOES)
     for names in groups:
-        rounds, disturbed, peaks = measure_sides(cell, names, options)
+        rounds, disturbed, peaks = measure_sides(cell, [*echoes, *names], options)
         result["disturbed_rounds"] += disturbed
-        echo = max(ECHOES, key=lambda name: quantile(rates(rounds, name), 0.5))
+        echo = max(echoes, key=lambda name: quantile(rates(rounds, name), 0.5))
+        if echoes != [echo]:
+            echoes = [echo]
+            result["echo"] = echo
+            result["sides"]["echo"] = summary(cell, echo, rounds, peaks, echo)
         for name in names:
-            if name == echo:
-                result["sides"].setdefault(
-                    "echo", summary(cell, name, rounds, peaks, echo))
-            elif name in OTHERS:
-                result["echo"][name] = echo
-                result["sides"][name] = summary(cell, name, rounds, peaks, echo)
+            result["sides"][name] = summary(cell, name, rounds, peaks, echo)
     return result
 
 

@@ -3,12 +3,14 @@
   python3 -B bench/service_smoke_test.py BUILD_FOLDER
 """
 
+import argparse
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -52,6 +54,22 @@ class ServiceSmoke(unittest.TestCase):
         self.assertIn("| unix/64KiB/4", text)
         self.assertIn("unix/64KiB/4", (self.folder / "service.txt").read_text())
         self.assertIn("<svg", (self.folder / "service.svg").read_text())
+
+    def test_sides_that_do_not_fit_together_meet_the_fastest_echo_one_by_one(self):
+        options = argparse.Namespace(rounds=1, time=0.001, patience=0, build=BUILD)
+        cell = compare_service.Cell("unix", "64KiB", 1)
+        with (unittest.mock.patch.object(compare_service, "available_bytes",
+                                         return_value=0),
+              unittest.mock.patch.object(
+                  compare_service, "measure_sides",
+                  wraps=compare_service.measure_sides) as measure_sides):
+            row = compare_service.measure_cell(cell, options)
+        self.assertTrue(row["in_pairs"])
+        self.assertEqual(set(row["sides"]), {"echo", *compare_service.OTHERS})
+        groups = [call.args[1] for call in measure_sides.call_args_list]
+        first, *others = compare_service.OTHERS
+        self.assertEqual(groups, [[*compare_service.ECHOES, first],
+                                  *([row["echo"], name] for name in others)])
 
     def test_a_filter_that_matches_nothing_is_named(self):
         done = self.run_command(sys.executable, "-B", HERE / "compare_service.py",
