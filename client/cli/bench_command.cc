@@ -20,6 +20,7 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/bench/load.h"
 #include "client/cli/client_session.h"
+#include "client/cli/flag_checks.h"
 #include "client/cli/operands.h"
 #include "client/cli/progress_line.h"
 #include "client/cli/verify/values.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "client/cli/completion/program.h"
-#include "client/cli/operands.h"
+#include "client/cli/flag_checks.h"
 
 namespace groupnorm::cli {
 

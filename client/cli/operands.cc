@@ -1,24 +1,18 @@
 #include "client/cli/operands.h"
 
 #include <CLI/Option.hpp>
-#include <algorithm>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "client/cli/activity_line.h"
+#include "client/cli/flag_checks.h"
 #include "tensor/group_geometry.h"
 
 namespace groupnorm::cli {
 
 namespace {
 
-constexpr char kBetweenChoices[] = "|";
 constexpr char kChannelsFirst[] = "channels-first";
 constexpr char kChannelsLast[] = "channels-last";
 
@@ -40,37 +34,6 @@ std::string FilesHelp(const std::string& results) {
                 ".\nAn existing file is replaced whole; a .safetensors file "
                 "of several tensors,\nor of another than NAME, is left as it "
                 "is, which is an error.\n"));
-}
-
-std::string WholeNumberFault(const std::string& text) {
-  std::int64_t ignored = 0;
-  if (absl::SimpleAtoi(text, &ignored)) return "";
-  return absl::StrCat("\"", text, "\", expected a whole number");
-}
-
-std::string NumberFault(const std::string& text) {
-  double ignored = 0;
-  if (absl::SimpleAtod(text, &ignored)) return "";
-  return absl::StrCat("\"", text, "\", expected a number");
-}
-
-void OneOf(CLI::Option& option, const std::vector<std::string>& words) {
-  option.type_name(absl::StrJoin(words, kBetweenChoices))
-      ->check([words](const std::string& text) {
-        if (std::find(words.begin(), words.end(), text) != words.end()) {
-          return std::string();
-        }
-        return absl::StrCat("\"", text, "\", expected ",
-                            words.size() > 1 ? "one of " : "",
-                            absl::StrJoin(words, ", "));
-      });
-}
-
-std::vector<std::string> ChoicesOf(const CLI::Option& option) {
-  const std::string type = option.get_type_name();
-  // Types that stand for something else are in capitals.
-  if (std::none_of(type.begin(), type.end(), absl::ascii_islower)) return {};
-  return absl::StrSplit(type, kBetweenChoices);
 }
 
 void AddOperandFlags(CLI::App& command, OperandFlags& flags) {

@@ -2,11 +2,9 @@
 #define GROUPNORM_CLIENT_CLI_OPERANDS_H_
 
 #include <CLI/App.hpp>
-#include <CLI/Option.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/cli/files/tensor_file.h"
@@ -40,19 +38,6 @@ extern const char kFileType[];
 /// What --help says of such files, with `results`, the names that the tensors
 /// get there.
 std::string FilesHelp(const std::string& results);
-
-/// A check of an option: CLI11 itself turns a number beyond its type into
-/// another one.
-std::string WholeNumberFault(const std::string& text);
-
-/// The same: CLI11 itself takes an empty text for an option not given.
-std::string NumberFault(const std::string& text);
-
-/// Lets an option take only these words, which become its type in --help.
-void OneOf(CLI::Option& option, const std::vector<std::string>& words);
-
-/// The words that OneOf gave an option; none for any other.
-std::vector<std::string> ChoicesOf(const CLI::Option& option);
 
 /// Adds --layout.
 void AddLayoutFlag(CLI::App& command, Layout& layout);

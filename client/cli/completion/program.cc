@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "client/cli/flag_checks.h"
 #include "client/cli/operands.h"
 
 namespace groupnorm::completion {
