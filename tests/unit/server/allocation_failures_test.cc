@@ -19,6 +19,7 @@
 #include "server/worker_pool.h"
 #include "tensor/buffer_pool.h"
 #include "tests/testing/allocations.h"
+#include "tests/unit/server/stand_ins.h"
 #include "tests/unit/server/test_computation.h"
 
 namespace groupnorm {
@@ -40,19 +41,6 @@ std::int64_t FailEachAllocation(absl::FunctionRef<void()> attempt,
     unchanged();
   }
 }
-
-class CountingStream : public OpenStream {
- public:
-  void OnPhase() override { ++told_; }
-  int told() const { return told_; }
-
- private:
-  int told_ = 0;
-};
-
-// Stand for connections.
-const int kOwn = 0;
-const int kOther = 0;
 
 TEST(AllocationFailures, LeaveAnAllowanceAsItWas) {
   Allowance slots(2);

@@ -5,21 +5,10 @@
 
 #include <memory>
 
+#include "tests/unit/server/stand_ins.h"
+
 namespace groupnorm {
 namespace {
-
-class CountingStream : public OpenStream {
- public:
-  void OnPhase() override { ++told_; }
-  int told() const { return told_; }
-
- private:
-  int told_ = 0;
-};
-
-// Stand for connections.
-const int kOwn = 0;
-const int kOther = 0;
 
 TEST(OpenStreams, RefuseBeyondTheLimitUntilOneLeaves) {
   OpenStreams streams("health watches", 2);
