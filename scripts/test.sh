@@ -32,7 +32,11 @@ step "build and tests (dev)" build_and_test dev
 more "build and tests (asan)" build_and_test asan
 more "build and tests (tsan)" build_and_test tsan
 more "build (clang)" build_only clang
-more "load in full (dev)" env GROUPNORM_LOAD=full ctest --preset dev -L load
+for preset in dev asan tsan; do
+  # One after the other: each keeps every processor busy.
+  more "load in full ($preset)" \
+    env GROUPNORM_LOAD=full ctest --preset "$preset" -L load --parallel 1
+done
 more "fuzz (60 s each)" scripts/fuzz.sh 60
 more "packages: install and purge" scripts/test-packages.sh
 more "image: build and run" scripts/test-image.sh
