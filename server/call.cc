@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -199,7 +200,8 @@ void Call::Reply() {
 
 // A caller that does not take its response must not keep the memory for ever.
 void Call::OnWriteTimeout() {
-  context().TryCancel();  // First: a line in the log takes memory.
+  // Afterwards the peer is not known; also where a line takes too much memory.
+  const absl::Cleanup end = [this] { EndUnread(); };
   spdlog::debug("{} from {}: response not taken within {} (--write-timeout)",
                 MethodName(method_), context().peer(),
                 absl::FormatDuration(environment_.write_timeout));
@@ -210,9 +212,13 @@ void Call::Fail(const absl::Status& status) {
                 status.ToString());
   const grpc::Status end = ToGrpcStatus(status);
   std::function<void(bool)> replied = Event(&Call::OnReplied);
+  std::function<void()> expired = Event(&Call::OnWriteTimeout);
   answered_ = true;
-  Begin(reply_tag_, std::move(replied),
-        [&](void* tag) { stream_.Finish(end, tag); });
+  if (!Begin(reply_tag_, std::move(replied),
+             [&](void* tag) { stream_.Finish(end, tag); })) {
+    return;
+  }
+  write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
 }
 
 // Only now: a reply that its caller does not read keeps its memory.

@@ -95,6 +95,10 @@ void HealthCall::OnPhase() {
   Guard([this] { Answer(); });
 }
 
+void HealthCall::OnDisplaced(const absl::Status& status) {
+  Guard([&] { Fail(status); });
+}
+
 void HealthCall::OnTold(bool ok) {
   bool ended = false;
   {

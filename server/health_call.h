@@ -44,6 +44,7 @@ class HealthCall : public ServedCall, public OpenStream {
              grpc::ServerCompletionQueue* queue);
 
   void OnPhase() override;
+  void OnDisplaced(const absl::Status& status) override;
 
  private:
   using Response = grpc::health::v1::HealthCheckResponse;
@@ -61,7 +62,7 @@ class HealthCall : public ServedCall, public OpenStream {
   void OnRequest(bool ok);
   void OnReadTimeout();
   void OnTold(bool ok);
-  void OnWriteTimeout() { context().TryCancel(); }
+  void OnWriteTimeout() { EndUnread(); }
   void OnOver() override;
   void OnFailure(const absl::Status& status) override { Fail(status); }
 

@@ -54,9 +54,13 @@ void InfoCall::OnFailure(const absl::Status& status) {
 void InfoCall::End(const absl::Status& status) {
   const grpc::Status end = ToGrpcStatus(status);
   std::function<void(bool)> replied = Event(&InfoCall::OnReplied);
+  std::function<void()> expired = Event(&InfoCall::OnWriteTimeout);
   answered_ = true;
-  Begin(reply_tag_, std::move(replied),
-        [&](void* tag) { stream_.Finish(end, tag); });
+  if (!Begin(reply_tag_, std::move(replied),
+             [&](void* tag) { stream_.Finish(end, tag); })) {
+    return;
+  }
+  write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
 }
 
 }  // namespace groupnorm

@@ -45,7 +45,7 @@ class InfoCall : public ServedCall {
 
   void End(const absl::Status& status);
   void OnReplied(bool /*ok*/) { write_timeout_.Stop(); }
-  void OnWriteTimeout() { context().TryCancel(); }
+  void OnWriteTimeout() { EndUnread(); }
 
   InfoEnvironment& environment_;
   GroupNormService::InfoStream stream_;

@@ -22,6 +22,9 @@ class ListenAddress {
   /// As gRPC takes it.
   const std::string& text() const { return text_; }
 
+  /// Of a UNIX socket; empty for others.
+  const std::string& path() const { return path_; }
+
   /// With the port that was really bound.
   std::string WithPort(int port) const;
 

@@ -1,5 +1,6 @@
 // groupnorm-server: flags -> options -> server -> wait for a signal -> drain.
 
+#include <grpc/grpc.h>
 #include <pthread.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -112,5 +113,8 @@ int main(int argc, char** argv) {
   LogToStandardError(flags->log_level);
   // Before the server starts threads, and for as long as the process lives.
   static const sigset_t kSignals = BlockEndingSignals();
+  // Not given back: gRPC's own end may wait 10 s for a thread that polls for
+  // nothing, and the end of the process does not need it.
+  grpc_init();
   return Serve(*flags, kSignals);
 }

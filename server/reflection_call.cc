@@ -103,6 +103,10 @@ void ReflectionCall::OnPhase() {
   Guard([this] { EndIfClosing(); });
 }
 
+void ReflectionCall::OnDisplaced(const absl::Status& status) {
+  Guard([&] { End(status); });
+}
+
 void ReflectionCall::EndIfClosing() {
   if (environment_.streams.phase() == ServerPhase::kClosing) {
     End(DrainingError());

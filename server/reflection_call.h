@@ -39,6 +39,7 @@ class ReflectionCall : public ServedCall, public OpenStream {
                  grpc::ServerCompletionQueue* queue);
 
   void OnPhase() override;
+  void OnDisplaced(const absl::Status& status) override;
 
  private:
   void Request(void* tag) override;

@@ -1,9 +1,11 @@
 #include "server/served_call.h"
 
+#include <string>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/accepted_sockets.h"
 #include "server/guarded.h"
 
 namespace groupnorm {
@@ -54,6 +56,16 @@ bool ServedCall::Begin(CompletionTag& tag, std::function<void(bool)> event,
   tag.Disarm();
   context_.TryCancel();
   return false;
+}
+
+void ServedCall::EndUnread() {
+  std::string peer;  // Once the call is cancelled, gRPC does not know it.
+  const absl::Status known = RunGuarded([&] {
+    peer = context_.peer();
+    return absl::OkStatus();
+  });
+  context_.TryCancel();
+  if (known.ok()) CloseIfPeerDoesNotRead(peer);
 }
 
 void ServedCall::OnHeaders(bool ok) {

@@ -59,6 +59,11 @@ class ServedCall : public std::enable_shared_from_this<ServedCall> {
   bool Begin(CompletionTag& tag, std::function<void(bool)> event,
              absl::FunctionRef<void(void* tag)> start);
 
+  /// The caller does not take what the call said last: cancels the call. Where
+  /// its peer does not even read from the socket, which keeps gRPC from ending
+  /// the call, closes the connection. Does not throw.
+  void EndUnread();
+
   grpc::ServerCompletionQueue* queue() const { return queue_; }
   grpc::ServerContext& context() { return context_; }
 

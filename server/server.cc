@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 #include <spdlog/spdlog.h>
 
@@ -12,9 +13,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "server/accepted_sockets.h"
 #include "server/admission.h"
 #include "server/allowance.h"
 #include "server/call.h"
+#include "server/completion_tag.h"
 #include "server/descriptors.h"
 #include "server/health_call.h"
 #include "server/health_service.h"
@@ -49,6 +52,10 @@ constexpr int kRunningPerWorker = 4;
 // are told at once, but one that makes no call hears it only after seconds, and
 // a frozen one never. With kQuietComes, a second.
 constexpr absl::Duration kConnectionsClose = absl::Milliseconds(500);
+
+// How long calls that were cancelled are given to end, and their connections to
+// close. Only the second takes time, where a peer does not read.
+constexpr absl::Duration kCancelledEnd = absl::Seconds(1);
 
 // gRPC answers CANCELLED to calls that come after it began to shut down, until
 // their client has heard of that. So it begins only when no call has come for
@@ -129,6 +136,7 @@ struct Server::Impl {
 
   const ServerOptions options;
   std::vector<std::string> addresses;
+  ListeningSockets listening;
 
   AdmissionController admission;
   Allowance reading_slots;
@@ -136,9 +144,11 @@ struct Server::Impl {
   BufferPool buffers;
   CallCount calls;
   WorkerPool workers;
-  OpenStreams health_checks{"health checks", kMaxChecks};
+  OpenStreams health_checks{"health checks", kMaxChecks,
+                            OpenStreams::WhenFull::kDisplaceOldest};
   OpenStreams health_watches{"health watches", kMaxWatches};
-  OpenStreams reflections{"reflection streams", kMaxReflections};
+  OpenStreams reflections{"reflection streams", kMaxReflections,
+                          OpenStreams::WhenFull::kDisplaceOldest};
   GroupNormService service;
   HealthService health_service;
   ReflectionService reflection_service;
@@ -150,6 +160,11 @@ struct Server::Impl {
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
   std::unique_ptr<grpc::Server> server;
   std::vector<std::thread> threads;
+
+  // When connections are closed that gRPC cannot close. Here, since an alarm
+  // takes memory to make.
+  CompletionTag too_late_tag;
+  grpc::Alarm too_late;
 
   absl::Mutex drain_mutex;
   std::optional<bool> drained ABSL_GUARDED_BY(drain_mutex);
@@ -234,6 +249,11 @@ absl::Status Server::Impl::Listen() {
                        wanted[i].QuestionIfNotBound()));
     }
     addresses.push_back(wanted[i].WithPort(ports[i]));
+    if (wanted[i].path().empty()) {
+      listening.ports.push_back(ports[i]);
+    } else {
+      listening.paths.push_back(wanted[i].path());
+    }
   }
   if (server == nullptr) {
     return absl::InternalError("server: gRPC refused to start");
@@ -279,11 +299,17 @@ bool Server::Impl::Drain() {
 
 // Ends the calls that are left at `deadline`, then the threads.
 void Server::Impl::StopServing(absl::Time deadline) {
+  too_late.Set(queues.front().get(),
+               absl::ToChronoTime(deadline + kCancelledEnd),
+               too_late_tag.Arm([this](bool in_time) {
+                 if (in_time) CloseConnectionsTo(listening);
+               }));
   server->Shutdown(absl::ToChronoTime(deadline));
   // Every call that waited for a caller has its tag back now or soon. No
   // operation may start on a queue that has been shut down, so first the calls
   // have to be gone.
   calls.AwaitNone(absl::InfiniteFuture());
+  too_late.Cancel();
   for (const auto& queue : queues) queue->Shutdown();
   for (std::thread& thread : threads) thread.join();
 }

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -228,24 +230,28 @@ TEST_F(HealthBounds, LeavePlacesForWatchesBesideAConnectionWithMany) {
   EXPECT_EQ(Watch(other(), "").Next(), HealthCheckResponse::SERVING);
 }
 
-TEST_F(HealthBounds, HoldForTheChecksOfAllConnections) {
-  RawCalls first = SilentCalls(own(), kCheck, 128);
-  RawCalls second = SilentCalls(other(), kCheck, 128);
+// A check takes the place of the oldest silent one, however many connections
+// hold all.
+TEST_F(HealthBounds, AreThoseOfSilentChecksAlone) {
+  RawCalls silent = SilentCalls(own(), kCheck, 128);
+  RawCalls others = SilentCalls(other(), kCheck, 128);
   const auto channel = NewConnection();
-  const auto add_silent = [&] {
-    first.push_back(std::make_unique<RawCall>(own(), kCheck));
-    second.push_back(std::make_unique<RawCall>(other(), kCheck));
-  };
-  EXPECT_THAT(CheckUntilRefused(channel, add_silent),
-              FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                        "server: 256 health checks are open, the limit"));
-  EXPECT_EQ(Watch(channel, "").Next(), HealthCheckResponse::SERVING);
-  first.clear();
+  std::atomic<bool> displaced = false;
+  std::thread oldest([&] {
+    EXPECT_THAT(silent.front()->Finish(),
+                FailsWith(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                          "server: 256 health checks are open, the limit"));
+    displaced = true;
+  });
   HealthCheckResponse response;
-  grpc::Status status;
-  do {  // Their places are free once the server has heard of it.
-    status = Check(channel, "", &response);
-  } while (!status.ok());
+  while (!displaced) {
+    EXPECT_THAT(Check(channel, "", &response), Succeeds());
+    for (const auto& flooded : {own(), other(), NewConnection()}) {
+      others.push_back(std::make_unique<RawCall>(flooded, kCheck));
+    }
+  }
+  oldest.join();
+  EXPECT_THAT(Check(channel, "", &response), Succeeds());
 }
 
 TEST(Health, AnswersWhileTheServerIsFull) {

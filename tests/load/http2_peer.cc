@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -53,6 +54,26 @@ std::string HpackString(const std::string& text) {
   return encoded + text;
 }
 
+constexpr char kUnixPrefix[] = "unix:";
+
+template <typename Address>
+int ConnectTo(const Address& to) {
+  const int fd = ::socket(reinterpret_cast<const sockaddr&>(to).sa_family,
+                          SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)),
+            0)
+      << std::strerror(errno);
+  return fd;
+}
+
+sockaddr_un UnixAddress(const std::string& path) {
+  sockaddr_un socket_address = {};
+  socket_address.sun_family = AF_UNIX;
+  EXPECT_LT(path.size(), sizeof(socket_address.sun_path));
+  path.copy(socket_address.sun_path, sizeof(socket_address.sun_path) - 1);
+  return socket_address;
+}
+
 sockaddr_in LoopbackAddress(const std::string& address) {
   int port = 0;
   EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
@@ -66,12 +87,9 @@ sockaddr_in LoopbackAddress(const std::string& address) {
 }  // namespace
 
 Http2Peer::Http2Peer(const std::string& address)
-    : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-  const sockaddr_in to = LoopbackAddress(address);
-  EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)),
-            0)
-      << address << ": " << std::strerror(errno);
-}
+    : fd_(address.starts_with(kUnixPrefix)
+              ? ConnectTo(UnixAddress(address.substr(sizeof(kUnixPrefix) - 1)))
+              : ConnectTo(LoopbackAddress(address))) {}
 
 Http2Peer::~Http2Peer() {
   if (fd_ >= 0) ::close(fd_);
@@ -80,6 +98,14 @@ Http2Peer::~Http2Peer() {
 void Http2Peer::SendPreface() {
   Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   Send(Frame{FrameType::kSettings, 0, 0, ""});
+}
+
+void Http2Peer::SendPrefaceWithWindow(std::uint32_t window) {
+  Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  const std::string initial_window_size("\0\x04", 2);
+  Send(Frame{FrameType::kSettings, 0, 0,
+             initial_window_size + BigEndian(window, 4)});
+  Send(Frame{FrameType::kWindowUpdate, 0, 0, BigEndian(window, 4)});
 }
 
 bool Http2Peer::Handshake(absl::Duration timeout) {

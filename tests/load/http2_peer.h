@@ -20,6 +20,7 @@ enum class FrameType : std::uint8_t {
   kResetStream = 3,
   kSettings = 4,
   kGoAway = 7,
+  kWindowUpdate = 8,
   kContinuation = 9,
 };
 
@@ -33,10 +34,11 @@ struct Frame {
   std::string payload;
 };
 
-/// One TCP connection. Move-only; closes when destroyed.
+/// One connection. Move-only; closes when destroyed.
 class Http2Peer {
  public:
-  /// Connects to `host:port`. Fails the test where that is refused.
+  /// Connects to `host:port` on the loopback or to `unix:path`. Fails the test
+  /// where that is refused.
   explicit Http2Peer(const std::string& address);
   Http2Peer(Http2Peer&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Http2Peer& operator=(Http2Peer&&) = delete;
@@ -44,6 +46,10 @@ class Http2Peer {
 
   /// The client's preface and empty SETTINGS.
   void SendPreface();
+
+  /// The same with room for `window` bytes that it has not consented to yet, on
+  /// each stream and on all together.
+  void SendPrefaceWithWindow(std::uint32_t window);
 
   /// The same, then consents to the server's SETTINGS once they have come.
   /// Returns whether they did before `timeout`.

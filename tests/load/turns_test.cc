@@ -96,7 +96,7 @@ void ExpectTurnsBesideFlood(int callers, std::int64_t bytes) {
   server.Signal(SIGTERM);
   EXPECT_EQ(server.Wait(), 0);
 
-  const Times small = TimesOf(server.errors(), "unix:");
+  const Times small = TimesOf(server.errors(), "unix-abstract:");
   const Times others = TimesOf(server.errors(), "ipv4:");
   ASSERT_GE(small.waits_us.size(), static_cast<std::size_t>(light_calls));
   ASSERT_EQ(others.waits_us.size(), static_cast<std::size_t>(flooded));

@@ -43,6 +43,33 @@ TEST(OpenStreams, GiveOneConnectionHalfOfThem) {
   EXPECT_EQ(streams.Enter(first, &kOwn), absl::OkStatus());
 }
 
+TEST(OpenStreams, GiveThePlaceOfTheOldestToANewerOne) {
+  OpenStreams streams("health checks", 2,
+                      OpenStreams::WhenFull::kDisplaceOldest);
+  const auto first = std::make_shared<CountingStream>();
+  const auto second = std::make_shared<CountingStream>();
+  const auto third = std::make_shared<CountingStream>();
+  EXPECT_EQ(streams.Enter(second, &kOwn), absl::OkStatus());
+  EXPECT_EQ(streams.Enter(first, &kOther), absl::OkStatus());
+  // Of its own connection's it may not have another's.
+  EXPECT_EQ(streams.Enter(third, &kOther),
+            absl::ResourceExhaustedError("server: 1 health checks of this "
+                                         "connection are open, the limit"));
+  const int third_connection = 0;
+  EXPECT_EQ(streams.Enter(third, &third_connection), absl::OkStatus());
+  EXPECT_EQ(second->displaced(),
+            absl::ResourceExhaustedError(
+                "server: 2 health checks are open, the limit"));
+  EXPECT_EQ(first->displaced(), absl::OkStatus());
+  streams.Leave(second.get());  // It has no place any more.
+  EXPECT_EQ(streams.Enter(second, &kOwn), absl::OkStatus());
+  EXPECT_NE(first->displaced(), absl::OkStatus());
+  EXPECT_EQ(third->displaced(), absl::OkStatus());
+  streams.SetPhase(ServerPhase::kLeaving);
+  EXPECT_EQ(first->told(), 0);
+  EXPECT_EQ(second->told(), 1);
+}
+
 TEST(OpenStreams, GiveEveryConnectionOneAtLeast) {
   OpenStreams streams("health watches", 1);
   const auto stream = std::make_shared<CountingStream>();
