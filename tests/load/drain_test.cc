@@ -7,10 +7,13 @@
 
 #include <csignal>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -54,6 +57,16 @@ class Outcomes {
     return false;
   }
 
+  int answered() const {
+    const absl::MutexLock lock(&mutex_);
+    return answered_;
+  }
+
+  int refused() const {
+    const absl::MutexLock lock(&mutex_);
+    return refused_;
+  }
+
   std::string Text() const {
     const absl::MutexLock lock(&mutex_);
     return absl::StrFormat(
@@ -77,9 +90,14 @@ class Outcomes {
   int unconnected_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+int CountOf(absl::string_view text, absl::string_view errors) {
+  const std::vector<absl::string_view> between = absl::StrSplit(errors, text);
+  return static_cast<int>(between.size()) - 1;
+}
+
 TEST(DrainUnderLoad, AnswersWhateverWasAdmitted) {
   constexpr int kCallers = 64;
-  ServerProcess server({"--listen=127.0.0.1:0"});
+  ServerProcess server({"--listen=127.0.0.1:0", "--log-level=debug"});
   const std::string address = server.addresses().front();
   const v1::ForwardRequest request = RequestOfBytes(Size(1 << 20, 64 << 10));
   Outcomes outcomes;
@@ -100,6 +118,9 @@ TEST(DrainUnderLoad, AnswersWhateverWasAdmitted) {
   Print(absl::StrFormat("%d callers, %s; gone after %s", kCallers,
                         outcomes.Text(),
                         absl::FormatDuration(absl::Now() - start)));
+  // Whatever was admitted was answered, and the answer arrived.
+  EXPECT_EQ(CountOf(": admitted", server.errors()), outcomes.answered());
+  EXPECT_GT(outcomes.refused(), 0);
 }
 
 TEST(Drain, TakesItsDelayWhereOnlyAWatchIsOpen) {

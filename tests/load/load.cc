@@ -58,21 +58,21 @@ void Threads::Join() {
   }
 }
 
-GoodCalls::GoodCalls(const std::string& address, v1::ForwardRequest request)
-    : thread_([this, address, request = std::move(request)] {
-        Run(address, request);
-      }) {}
+GoodCalls::GoodCalls(const std::string& address,
+                     const v1::ForwardRequest& request)
+    : channel_(Connect(address)), request_(request), first_(Call()) {
+  thread_ = std::thread([this] { Run(); });
+}
 
-void GoodCalls::Run(const std::string& address,
-                    const v1::ForwardRequest& request) {
-  const auto channel = Connect(address);
-  std::string first;
+std::string GoodCalls::Call() {
+  v1::ForwardResponse response;
+  EXPECT_THAT(CallForward(channel_, request_, &response), Succeeds());
+  return response.SerializeAsString();
+}
+
+void GoodCalls::Run() {
   for (;;) {
-    v1::ForwardResponse response;
-    EXPECT_THAT(CallForward(channel, request, &response), Succeeds());
-    const std::string bytes = response.SerializeAsString();
-    if (first.empty()) first = bytes;
-    EXPECT_TRUE(bytes == first) << "other bits than the first call's";
+    EXPECT_TRUE(Call() == first_) << "other bits than the first call's";
     const absl::MutexLock lock(&mutex_);
     ++count_;
     if (stop_) return;

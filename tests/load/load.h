@@ -49,12 +49,12 @@ class Threads {
 };
 
 /// Good calls on a connection of their own, from its own thread until it is
-/// stopped, beside whatever the test does: each is expected to give the same
-/// bits.
+/// stopped, beside whatever the test does: each is expected to give the bits of
+/// the first, which has been made when the constructor returns.
 class GoodCalls {
  public:
   /// `request` is sent as Forward to `address`.
-  GoodCalls(const std::string& address, v1::ForwardRequest request);
+  GoodCalls(const std::string& address, const v1::ForwardRequest& request);
   ~GoodCalls() { Stop(); }
 
   /// Ends the last call, and returns how many there were.
@@ -64,8 +64,12 @@ class GoodCalls {
   void Await(int more);
 
  private:
-  void Run(const std::string& address, const v1::ForwardRequest& request);
+  std::string Call();
+  void Run();
 
+  const std::shared_ptr<grpc::Channel> channel_;
+  const v1::ForwardRequest request_;
+  const std::string first_;
   absl::Mutex mutex_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   int count_ ABSL_GUARDED_BY(mutex_) = 0;

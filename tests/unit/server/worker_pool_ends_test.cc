@@ -49,10 +49,42 @@ TEST(WorkerPool, EndsCancelledWorkThatWaitsBeforeAnyOtherTask) {
 
 TEST(WorkerPool, NeverComputesWhatExpiredWhileItWaited) {
   WorkerPool pool(1, 1);
-  TestComputation computation({1}, [](std::int64_t, std::int64_t) { FAIL(); });
-  EXPECT_EQ(RunAndWait(pool, computation, absl::Now() - absl::Seconds(1)),
+  const int connection = 0;
+  absl::Notification entered, opens;
+  TestComputation running({1}, [&](std::int64_t, std::int64_t) {
+    entered.Notify();
+    opens.WaitForNotification();
+  });
+  TestComputation waiting({1}, [](std::int64_t, std::int64_t) { FAIL(); });
+  Outcome running_outcome, waiting_outcome;
+  pool.Submit({.computation = &running,
+               .connection = &connection,
+               .done = running_outcome.Done()});
+  entered.WaitForNotification();
+  const absl::Time deadline = absl::Now() + absl::Milliseconds(10);
+  pool.Submit({.computation = &waiting,
+               .deadline = deadline,
+               .connection = &connection,
+               .done = waiting_outcome.Done()});
+  while (absl::Now() <= deadline) absl::SleepFor(absl::Milliseconds(1));
+  opens.Notify();
+  EXPECT_EQ(waiting_outcome.Await(),
             absl::DeadlineExceededError(
                 "deadline: passed before the request was computed"));
+  EXPECT_EQ(running_outcome.Await(), absl::OkStatus());
+}
+
+TEST(WorkerPool, StopsAComputationThatExpiresAtTheNextTask) {
+  WorkerPool pool(1, 1);
+  const absl::Time deadline = absl::Now() + absl::Milliseconds(100);
+  int tasks_run = 0;
+  TestComputation computation({100, 100}, [&](std::int64_t, std::int64_t) {
+    if (++tasks_run < 3) return;
+    while (absl::Now() <= deadline) absl::SleepFor(absl::Milliseconds(1));
+  });
+  EXPECT_EQ(RunAndWait(pool, computation, deadline).code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_LE(tasks_run, 3);  // Fewer on a machine that stood still.
 }
 
 TEST(WorkerPool, NeverComputesWhatWasCancelledWhileItWaited) {
