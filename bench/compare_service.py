@@ -36,9 +36,9 @@ ECHOES = {f"echo_{queues}x{threads}":
 # Roomy, so that a single connection may have 16 calls of 64 MiB admitted.
 OURS = ["--max-queued-bytes=16GiB", "--log-level=warning"]
 OTHERS = {"ours": ("library", OURS),
-          "ours_generated": ("protobuf", OURS),
-          "reused": ("reused", ["reused"]),
-          "generated": ("protobuf", ["protobuf"])}
+          "ours_generated": ("generated", OURS),
+          "tuned": ("tuned", ["tuned"]),
+          "generated": ("generated", ["generated"])}
 SIZES = {"4KiB": 4 << 10, "64KiB": 64 << 10, "1MiB": 1 << 20, "16MiB": 16 << 20,
          "64MiB": 64 << 20}
 # What a server and its client take together for a call in flight, as a multiple of
@@ -183,25 +183,26 @@ def available_bytes():
 
 
 def groups_of(cell):
-    """Which sides take turns beside an echo: all of them where the memory allows,
-    otherwise each alone."""
+    """Which sides take turns beside the echo: all of them where the memory allows,
+    otherwise each alone, after the layouts of the echo by themselves."""
     needed = (len(ECHOES | OTHERS) * MEMORY_OF_A_CALL
               * cell.tensor_bytes * cell.in_flight)
     if needed < available_bytes():
         return [list(OTHERS)]
-    return [[name] for name in OTHERS]
+    return [[], *([name] for name in OTHERS)]
 
 
 def measure_cell(cell, options):
     """The echo that is the fastest in the first group is what all are compared with,
     each in the rounds of its own group."""
     result = {"name": cell.name, "tensor_bytes": cell.tensor_bytes,
-              "disturbed_rounds": 0, "sides": {}}
+              "rounds": 0, "disturbed_rounds": 0, "sides": {}}
     groups = groups_of(cell)
     result["in_pairs"] = len(groups) > 1
     echoes = list(ECHOES)
     for names in groups:
         rounds, disturbed, peaks = measure_sides(cell, [*echoes, *names], options)
+        result["rounds"] += len(rounds)
         result["disturbed_rounds"] += disturbed
         echo = max(echoes, key=lambda name: quantile(rates(rounds, name), 0.5))
         if echoes != [echo]:

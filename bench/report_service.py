@@ -14,7 +14,7 @@ import pathlib
 HERE = pathlib.Path(__file__).parent
 BEGIN, END = "<!-- measured service: begin -->", "<!-- measured service: end -->"
 TITLES = {"echo": "echo", "ours": "ours", "ours_generated": "ours, generated client",
-          "reused": "generated, tuned", "generated": "generated"}
+          "tuned": "generated, tuned", "generated": "generated"}
 TEXT_HEADER = (f"{'':16} {'':22} {'GB/s':18} {'of the echo':18} {'p50 ms':>8}"
                f" {'p99 ms':>8} {'CPU s/GB server':>15} {'client':>7}"
                f" {'peak MiB server':>15} {'client':>7}")
@@ -38,7 +38,8 @@ def text_lines(result):
                 f" {side['server_peak_bytes'] / 2**20:15.0f}"
                 f" {side['client_peak_bytes'] / 2**20:7.0f}")
         if result["disturbed_rounds"]:
-            line += f"  {result['disturbed_rounds']} rounds disturbed"
+            line += (f"  {result['disturbed_rounds']} of {result['rounds']} rounds"
+                     " disturbed")
         lines.append(line)
     return "\n".join(lines)
 
@@ -77,7 +78,7 @@ def losses(results):
     lost = []
     for result in results:
         ours = result["sides"]["ours"]["of_echo"]["median"]
-        for name in ("reused", "generated"):
+        for name in ("tuned", "generated"):
             other = result["sides"][name]["of_echo"]["median"]
             if other > ours:
                 lost.append((ours / other, result["name"], TITLES[name]))

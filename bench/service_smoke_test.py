@@ -67,9 +67,9 @@ class ServiceSmoke(unittest.TestCase):
         self.assertTrue(row["in_pairs"])
         self.assertEqual(set(row["sides"]), {"echo", *compare_service.OTHERS})
         groups = [call.args[1] for call in measure_sides.call_args_list]
-        first, *others = compare_service.OTHERS
-        self.assertEqual(groups, [[*compare_service.ECHOES, first],
-                                  *([row["echo"], name] for name in others)])
+        self.assertEqual(groups, [
+            list(compare_service.ECHOES),
+            *([row["echo"], name] for name in compare_service.OTHERS)])
 
     def test_a_filter_that_matches_nothing_is_named(self):
         done = self.run_command(sys.executable, "-B", HERE / "compare_service.py",
@@ -83,7 +83,7 @@ class ServiceSmoke(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("100, expected a multiple of 128", done.stdout + done.stderr)
         peer = BUILD / "bench/service/service_peer"
-        done = self.run_command(peer, "protobuf", f"--listen=unix:{self.folder}/no/s")
+        done = self.run_command(peer, "generated", f"--listen=unix:{self.folder}/no/s")
         self.assertEqual(done.returncode, 1)
         self.assertIn("--listen: unix:", done.stderr)
 
@@ -98,7 +98,7 @@ class ServiceSmoke(unittest.TestCase):
                                     f"--address={address}")
             self.assertEqual(done.returncode, 1)
             self.assertIn("response: 7 bytes, expected ", done.stderr)
-            done = self.run_command(load, "protobuf", "--tensor-bytes=128",
+            done = self.run_command(load, "generated", "--tensor-bytes=128",
                                     f"--address={address}")
             self.assertEqual(done.returncode, 1)
         finally:

@@ -39,14 +39,13 @@ std::unique_ptr<Load> MakeLibraryLoad(const std::string& address, int in_flight,
 
 /// A generated client as people write it: new messages for each call, filled
 /// from an array, and the response copied to one.
-std::unique_ptr<Load> MakeProtobufLoad(const std::string& address,
-                                       int in_flight,
-                                       const ForwardCase& forward);
+std::unique_ptr<Load> MakeGeneratedLoad(const std::string& address,
+                                        int in_flight,
+                                        const ForwardCase& forward);
 
 /// The same with messages that are used again.
-std::unique_ptr<Load> MakeReusedProtobufLoad(const std::string& address,
-                                             int in_flight,
-                                             const ForwardCase& forward);
+std::unique_ptr<Load> MakeTunedLoad(const std::string& address, int in_flight,
+                                    const ForwardCase& forward);
 
 }  // namespace groupnorm::bench
 

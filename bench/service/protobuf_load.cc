@@ -79,15 +79,14 @@ std::unique_ptr<Load> MakeLoad(const std::string& address, int in_flight,
 
 }  // namespace
 
-std::unique_ptr<Load> MakeProtobufLoad(const std::string& address,
-                                       int in_flight,
-                                       const ForwardCase& forward) {
+std::unique_ptr<Load> MakeGeneratedLoad(const std::string& address,
+                                        int in_flight,
+                                        const ForwardCase& forward) {
   return MakeLoad(address, in_flight, forward, Messages::kNew);
 }
 
-std::unique_ptr<Load> MakeReusedProtobufLoad(const std::string& address,
-                                             int in_flight,
-                                             const ForwardCase& forward) {
+std::unique_ptr<Load> MakeTunedLoad(const std::string& address, int in_flight,
+                                    const ForwardCase& forward) {
   return MakeLoad(address, in_flight, forward, Messages::kReused);
 }
 

@@ -30,9 +30,9 @@ constexpr int kQueues = 2;
 constexpr int kCallsPerQueue = 16;
 
 /// Serves one call after the other with the same messages.
-class ReusedCall {
+class TunedCall {
  public:
-  ReusedCall(Service::AsyncService& service, grpc::ServerCompletionQueue& queue)
+  TunedCall(Service::AsyncService& service, grpc::ServerCompletionQueue& queue)
       : service_(service), queue_(queue) {
     Await();
   }
@@ -76,17 +76,17 @@ class ReusedCall {
 
 void ServeQueue(Service::AsyncService& service,
                 grpc::ServerCompletionQueue& queue) {
-  std::deque<ReusedCall> calls;
+  std::deque<TunedCall> calls;
   for (int i = 0; i < kCallsPerQueue; ++i) calls.emplace_back(service, queue);
   void* tag = nullptr;
   bool ok = false;
-  while (queue.Next(&tag, &ok)) static_cast<ReusedCall*>(tag)->Proceed(ok);
+  while (queue.Next(&tag, &ok)) static_cast<TunedCall*>(tag)->Proceed(ok);
 }
 
 }  // namespace
 
-void ServeProtobuf(grpc::ServerBuilder& builder,
-                   const std::function<void()>& on_started) {
+void ServeGenerated(grpc::ServerBuilder& builder,
+                    const std::function<void()>& on_started) {
   SynchronousService service;
   builder.RegisterService(&service);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
@@ -94,8 +94,8 @@ void ServeProtobuf(grpc::ServerBuilder& builder,
   if (server != nullptr) server->Wait();
 }
 
-void ServeReusedProtobuf(grpc::ServerBuilder& builder,
-                         const std::function<void()>& on_started) {
+void ServeTuned(grpc::ServerBuilder& builder,
+                const std::function<void()>& on_started) {
   Service::AsyncService service;
   builder.RegisterService(&service);
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;

@@ -26,13 +26,13 @@ void ServeEcho(grpc::ServerBuilder& builder, const EchoLayout& layout,
                const std::function<void()>& on_started);
 
 /// Generated messages as people write them: a synchronous service.
-void ServeProtobuf(grpc::ServerBuilder& builder,
-                   const std::function<void()>& on_started);
+void ServeGenerated(grpc::ServerBuilder& builder,
+                    const std::function<void()>& on_started);
 
 /// Generated messages as fast as they get: completion queues, and messages
 /// whose memory is used again.
-void ServeReusedProtobuf(grpc::ServerBuilder& builder,
-                         const std::function<void()>& on_started);
+void ServeTuned(grpc::ServerBuilder& builder,
+                const std::function<void()>& on_started);
 
 }  // namespace groupnorm::bench
 

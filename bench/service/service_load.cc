@@ -29,8 +29,8 @@ using MakeLoad = std::unique_ptr<Load> (*)(const std::string& address,
 const std::map<std::string, MakeLoad> kKinds = {
     {"raw", &MakeRawLoad},
     {"library", &MakeLibraryLoad},
-    {"protobuf", &MakeProtobufLoad},
-    {"reused", &MakeReusedProtobufLoad}};
+    {"generated", &MakeGeneratedLoad},
+    {"tuned", &MakeTunedLoad}};
 
 double Seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) +
@@ -76,9 +76,10 @@ int Main(int argc, char** argv) {
   std::size_t tensor_bytes = 0;
   int in_flight = 1;
   bool print_response_bytes = false;
-  app.add_option("kind", kind,
-                 "raw (against an echo), library, protobuf or reused (protobuf "
-                 "with messages that are used again)")
+  app.add_option(
+         "kind", kind,
+         "raw (against an echo), library, generated or tuned (generated "
+         "with messages that are used again)")
       ->required()
       ->check(CLI::IsMember(&kKinds));
   app.add_option("--address", address, "Of the server")->capture_default_str();
@@ -98,7 +99,7 @@ int Main(int argc, char** argv) {
                "Call nobody, but say how large a response is: for an echo");
   CLI11_PARSE(app, argc, argv);
 
-  if (kind != "protobuf") TuneProcessMemory();
+  if (kind != "generated") TuneProcessMemory();
   const ForwardCase forward = ForwardCase::Of(tensor_bytes);
   if (print_response_bytes) {
     absl::PrintF("%d\n", forward.response.ByteSizeLong());

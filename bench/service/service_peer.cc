@@ -25,10 +25,10 @@ int Main(int argc, char** argv) {
   std::size_t response_bytes = 0;
   EchoLayout layout;
   app.add_option("kind", kind,
-                 "echo, protobuf (as people write it) or reused (tuned, with "
+                 "echo, generated (as people write it) or tuned (with "
                  "messages that are used again)")
       ->required()
-      ->check(CLI::IsMember({"echo", "protobuf", "reused"}));
+      ->check(CLI::IsMember({"echo", "generated", "tuned"}));
   app.add_option("--listen", address, "As of groupnorm-server")
       ->capture_default_str();
   app.add_option("--response-bytes", response_bytes,
@@ -42,7 +42,7 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1, 64));
   CLI11_PARSE(app, argc, argv);
 
-  if (kind != "protobuf") KeepFreedMemory();
+  if (kind != "generated") KeepFreedMemory();
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(-1);
   builder.SetMaxSendMessageSize(-1);
@@ -63,10 +63,10 @@ int Main(int argc, char** argv) {
   };
   if (kind == "echo") {
     ServeEcho(builder, layout, response_bytes, on_started);
-  } else if (kind == "protobuf") {
-    ServeProtobuf(builder, on_started);
+  } else if (kind == "generated") {
+    ServeGenerated(builder, on_started);
   } else {
-    ServeReusedProtobuf(builder, on_started);
+    ServeTuned(builder, on_started);
   }
   return EXIT_SUCCESS;
 }
