@@ -13,6 +13,18 @@ foreach(component server cli development)
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package_of_${component}})
 endforeach()
 
+# The terms of what is compiled in from headers; no package that is depended on
+# has them.
+foreach(package libcli11-dev nlohmann-json3-dev)
+  set(terms /usr/share/doc/${package}/copyright)
+  if(EXISTS ${terms})
+    foreach(component server cli)
+      install(FILES ${terms} COMPONENT ${component} RENAME copyright.${package}
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package_of_${component}})
+    endforeach()
+  endif()
+endforeach()
+
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME groupnorm)
 set(CPACK_PACKAGE_CONTACT "groupnorm's developers <groupnorm@localhost>")

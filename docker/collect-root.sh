@@ -41,6 +41,11 @@ done | sort -u | while read -r package; do
     "/usr/share/doc/$package/copyright"
   dpkg-query --status "$package" >"$root/var/lib/dpkg/status.d/$package"
 done
+# Those that are compiled in, from headers.
+for package in libcli11-dev nlohmann-json3-dev; do
+  install -D --mode=644 --target-directory="$root/usr/share/doc/$package" \
+    "/usr/share/doc/$package/copyright"
+done
 install -D --mode=644 --target-directory="$root/usr/share/doc/groupnorm" \
   LICENSE THIRD_PARTY_NOTICES.md
 
