@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/activity_line.h"
 #include "client/cli/bench/load.h"
 #include "client/cli/client_session.h"
 #include "client/cli/flag_checks.h"
@@ -190,8 +191,10 @@ ordered_json JsonOf(const BenchFlags& flags, const Run& run) {
 /// Fails where the very first call does: nothing is worth measuring then.
 absl::StatusOr<Run> Measure(const BenchFlags& flags, Client& client,
                             DataType dtype, const Shape& shape) {
+  std::optional<ActivityLine> preparing(std::in_place, "making the first call");
   Workload workload(flags, dtype, shape);
   absl::Status first = workload.Start(client, 0, nullptr).Wait();
+  preparing.reset();
   if (!first.ok()) return first;
   const bench::LoadOptions load = flags.load();
   ProgressLine line;

@@ -8,8 +8,8 @@
 /// Checks of what an option is given, where CLI11 itself lets too much pass.
 namespace groupnorm::cli {
 
-/// For CLI::Option::check(): what is wrong with `text`, or nothing. CLI11 itself
-/// turns a number beyond its type into another one.
+/// For CLI::Option::check(): what is wrong with `text`, or nothing. CLI11
+/// itself turns a number beyond its type into another one.
 std::string WholeNumberFault(const std::string& text);
 
 /// The same: CLI11 itself takes an empty text for an option not given.

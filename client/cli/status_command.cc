@@ -3,11 +3,13 @@
 #include <CLI/Option.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "client/cli/activity_line.h"
 #include "client/cli/client_session.h"
 #include "client/server_probe.h"
 
@@ -59,9 +61,13 @@ void Print(const std::string& address, const std::string& health,
 
 Outcome RunOnce(const ConnectionFlags& flags) {
   ServerProbe probe(flags.server);
+  std::optional<ActivityLine> line(std::in_place,
+                                   absl::StrCat("waiting for ", flags.server));
   const absl::StatusOr<std::string> health = probe.Health(flags.timeout);
-  if (!health.ok()) return CallFailure(health.status());
-  const absl::StatusOr<ServerInfo> info = probe.Info(flags.timeout);
+  const absl::StatusOr<ServerInfo> info =
+      health.ok() ? probe.Info(flags.timeout)
+                  : absl::StatusOr<ServerInfo>(health.status());
+  line.reset();
   if (!info.ok()) return CallFailure(info.status());
   Print(flags.server, *health, *info);
   if (*health == kServing) return {};

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import unittest
 
-from cli_case import CLI, FILE, NO_ANSWER, OK, SERVER, CliTest
+from cli_case import CLI, FILE, NO_ANSWER, OK, SERVER, CliTest, read_terminal
 
 
 class Status(CliTest):
@@ -55,6 +55,17 @@ class Status(CliTest):
             self.fail_with(NO_ANSWER,
                            f"no answer from {address} within 50ms (--timeout allows more)",
                            "status", "--server", address, "--timeout", "50ms")
+
+    def test_says_on_a_terminal_what_it_waits_for(self):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            address = "127.0.0.1:%d" % silent.getsockname()[1]
+            process, terminal = self.on_terminal(
+                [CLI, "status", "--server", address, "--timeout", "5m"])
+            line = f"waiting for {address}".encode()
+            self.assertIn(line, read_terminal(terminal, until=line))
+            process.kill()
 
     @contextlib.contextmanager
     def draining(self):

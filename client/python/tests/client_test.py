@@ -4,6 +4,8 @@
 """
 
 import concurrent.futures
+import pathlib
+import subprocess
 import sys
 import unittest
 
@@ -163,6 +165,18 @@ class ClientTest(unittest.TestCase):
         self.assertGreater(info.workers, 0)
         self.assertGreater(info.max_message_bytes, 0)
         self.assertNotEqual(info.version, "")
+
+    def test_the_sample_runs(self):
+        sample = pathlib.Path(__file__).parents[1] / "examples/normalize.py"
+        done = subprocess.run([sys.executable, "-B", sample, self.server.address],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[0], f"server {self.client.server_info().version}")
+        self.assertRegex(lines[1], r"^largest mean of a group \d\.\de-0\d$")
+        self.assertEqual(lines[2], "gradient of bias [32. 32. 32. 32. 32. 32.]")
+        self.assertEqual(lines[3], "refused: config.num_groups: 4, expected a divisor "
+                                   "of the 6 channels of input")
 
     def test_many_threads_share_a_client(self):
         expected = self.client.forward(self.x, 3).output
