@@ -8,12 +8,17 @@ cd "$(dirname "$0")/.."
 buf=$(scripts/install-buf.sh)
 "$buf" lint proto
 echo "proto/ is lint clean."
-main=$(git merge-base HEAD origin/main 2>/dev/null || true)
-if [[ $main && $main != "$(git rev-parse HEAD)" ]]; then
+head=$(git rev-parse HEAD)
+main=$(git merge-base HEAD origin/main 2>/dev/null || echo "$head")
+# On main itself, or where none is known: what was there before the last commit.
+if [[ $main == "$head" ]]; then
+  main=$(git rev-parse --verify --quiet HEAD~1) || main=
+fi
+if [[ $main ]]; then
   "$buf" breaking proto --against ".git#ref=$main,subdir=proto"
-  echo "proto/ keeps the contract of main."
+  echo "proto/ keeps the contract of main ($(git rev-parse --short "$main"))."
 else
-  echo "This is main, or there is none, to compare the contract with."
+  echo "No earlier commit to compare the contract with."
 fi
 if release=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null); then
   "$buf" breaking proto --against ".git#tag=$release,subdir=proto"
