@@ -1,8 +1,8 @@
 #include "server/accepted_sockets.h"
 
+#include <dirent.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -99,9 +99,12 @@ bool CloseIfPeerDoesNotRead(std::string_view peer) {
 }
 
 void CloseConnectionsTo(const ListeningSockets& listening) {
-  rlimit descriptors = {};
-  ::getrlimit(RLIMIT_NOFILE, &descriptors);
-  for (int fd = 0; fd < static_cast<int>(descriptors.rlim_cur); ++fd) {
+  // Not by their numbers: of those a process may have a thousand million.
+  DIR* const descriptors = ::opendir("/proc/self/fd");
+  if (descriptors == nullptr) return;
+  while (const dirent* const entry = ::readdir(descriptors)) {
+    int fd = -1;
+    if (!absl::SimpleAtoi(entry->d_name, &fd)) continue;
     sockaddr_storage address = {};
     socklen_t length = sizeof(address);
     if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) ==
@@ -110,6 +113,7 @@ void CloseConnectionsTo(const ListeningSockets& listening) {
       ::shutdown(fd, SHUT_RDWR);
     }
   }
+  ::closedir(descriptors);
 }
 
 }  // namespace groupnorm

@@ -27,8 +27,8 @@ struct ListeningSockets {
   std::vector<int> ports;          ///< Of TCP.
 };
 
-/// Closes every connection that was made to those. Takes no memory, and time
-/// for each descriptor that this process may have open.
+/// Closes every connection that was made to those. Finds them in /proc, and
+/// does nothing where that is not there. Does not throw.
 void CloseConnectionsTo(const ListeningSockets& listening);
 
 }  // namespace groupnorm
