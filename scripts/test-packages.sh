@@ -20,14 +20,14 @@ packages=(groupnorm-server groupnorm libgroupnorm-dev)
 needed=$(for package in "${packages[@]}"; do
   dpkg-deb --field build/packages/"$package"_*.deb Depends
 done | tr ',' '\n' | sed 's/ *(.*)//; s/ //g' | sort -u | paste -sd,)
-mmdebstrap --quiet --variant=apt --include="systemd,pkg-config,$needed" bookworm "$root" ||
+mmdebstrap --quiet --variant=apt --include="systemd,pkg-config,g++,$needed" bookworm "$root" ||
   skip "no Debian mirror is reached from here"
 
 files() { (cd "$root" && find etc usr lib var/lib -xdev -not -path '*/apt/*' \
   -not -path 'var/lib/dpkg/*' -not -path '*/__pycache__*' | sort); }
 inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
 
-cp build/packages/*.deb "$root/tmp"
+cp build/packages/*.deb client/quickstart/quickstart.cc "$root/tmp"
 files >"$root/tmp/before"
 inside sh -c 'dpkg --install /tmp/*.deb' >/dev/null
 
@@ -39,7 +39,8 @@ inside sh -euc '
   groupnorm status --server unix:/tmp/socket
   kill "$server"
   wait "$server"
-  pkg-config --modversion groupnorm'
+  ls /usr/share/doc/groupnorm*/copyright.*
+  g++ -std=c++20 /tmp/quickstart.cc -o /tmp/quickstart $(pkg-config --cflags --libs groupnorm)'
 
 inside dpkg --purge "${packages[@]}" >/dev/null
 files | diff "$root/tmp/before" - || {

@@ -97,17 +97,19 @@ void Allowance::ForgetIfIdle(ConnectionId id) {
 // back at once, as one does that has no memory to go on, ends the wait of the
 // next, and a chain of all that wait would be too deep for the stack.
 void Allowance::Run(Waiters granted) {
-  if (running_ != nullptr) {
-    running_->splice(running_->end(), granted);
+  // What this thread is in here with, of any allowance.
+  thread_local Waiters* running = nullptr;
+  if (running != nullptr) {
+    running->splice(running->end(), granted);
     return;
   }
-  running_ = &granted;
+  running = &granted;
   while (!granted.empty()) {
     Waiters next;  // Destroyed before those that it may add.
     next.splice(next.end(), granted, granted.begin());
     next.front().granted();
   }
-  running_ = nullptr;
+  running = nullptr;
 }
 
 // Takes the units of all calls that can have them out of the queue.

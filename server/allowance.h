@@ -71,9 +71,6 @@ class Allowance {
   Waiters Grant() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void Run(Waiters granted);
 
-  // What this thread is in Run() with, of any allowance.
-  static inline thread_local Waiters* running_ = nullptr;
-
   const std::int64_t units_;
   mutable absl::Mutex mutex_;
   std::int64_t free_ ABSL_GUARDED_BY(mutex_);

@@ -19,51 +19,51 @@ namespace {
 class AcceptedSocketsTest : public ::testing::Test {
  protected:
   AcceptedSocketsTest() {
-    address_.sun_family = AF_UNIX;
-    path_.copy(address_.sun_path, sizeof(address_.sun_path) - 1);
-    EXPECT_EQ(::bind(listener_, Address(), sizeof(address_)), 0);
-    EXPECT_EQ(::listen(listener_, 1), 0);
-    EXPECT_EQ(::connect(peer_, Address(), sizeof(address_)), 0);
-    accepted_ = ::accept(listener_, nullptr, nullptr);
-    EXPECT_GE(accepted_, 0);
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(::bind(listener, Address(), sizeof(address)), 0);
+    EXPECT_EQ(::listen(listener, 1), 0);
+    EXPECT_EQ(::connect(connected, Address(), sizeof(address)), 0);
+    accepted = ::accept(listener, nullptr, nullptr);
+    EXPECT_GE(accepted, 0);
   }
 
   ~AcceptedSocketsTest() override {
-    for (const int fd : {listener_, peer_, accepted_}) ::close(fd);
-    ::unlink(path_.c_str());
+    for (const int fd : {listener, connected, accepted}) ::close(fd);
+    ::unlink(path.c_str());
   }
 
   std::string Peer() const {
-    return absl::StrCat("unix-abstract:", UnixPeerName(accepted_));
+    return absl::StrCat("unix-abstract:", UnixPeerName(accepted));
   }
 
   void Fill() const {
-    ::fcntl(accepted_, F_SETFL, O_NONBLOCK);
+    ::fcntl(accepted, F_SETFL, O_NONBLOCK);
     const std::array<char, 4096> bytes = {};
-    while (::write(accepted_, bytes.data(), bytes.size()) > 0) {
+    while (::write(accepted, bytes.data(), bytes.size()) > 0) {
     }
   }
 
   // Whether the peer, once it has read everything, finds the end.
   bool IsClosed() const {
-    ::fcntl(peer_, F_SETFL, O_NONBLOCK);
+    ::fcntl(connected, F_SETFL, O_NONBLOCK);
     std::array<char, 4096> bytes = {};
     ssize_t read = 0;
     do {
-      read = ::read(peer_, bytes.data(), bytes.size());
+      read = ::read(connected, bytes.data(), bytes.size());
     } while (read > 0);
     return read == 0;
   }
 
   const sockaddr* Address() const {
-    return reinterpret_cast<const sockaddr*>(&address_);
+    return reinterpret_cast<const sockaddr*>(&address);
   }
 
-  const std::string path_ = UniquePath(".sock");
-  sockaddr_un address_ = {};
-  int listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  int peer_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  int accepted_ = -1;
+  const std::string path = UniquePath(".sock");
+  sockaddr_un address = {};
+  int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int connected = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int accepted = -1;
 };
 
 TEST_F(AcceptedSocketsTest, AreClosedWhereThePeerDoesNotRead) {
@@ -92,13 +92,13 @@ TEST_F(AcceptedSocketsTest, AreNotTakenForOthersOfTheirNumber) {
 }
 
 TEST_F(AcceptedSocketsTest, AreClosedWithAllOfTheirListener) {
-  CloseConnectionsTo({.paths = {path_ + "x"}, .ports = {1}});
+  CloseConnectionsTo({.paths = {path + "x"}, .ports = {1}});
   EXPECT_FALSE(IsClosed());
-  CloseConnectionsTo({.paths = {path_}, .ports = {}});
+  CloseConnectionsTo({.paths = {path}, .ports = {}});
   EXPECT_TRUE(IsClosed());
   // The listener is not one of them.
   const int next = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  EXPECT_EQ(::connect(next, Address(), sizeof(address_)), 0);
+  EXPECT_EQ(::connect(next, Address(), sizeof(address)), 0);
   ::close(next);
 }
 
