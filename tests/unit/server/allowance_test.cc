@@ -20,19 +20,19 @@ using ::testing::IsEmpty;
 class AllowanceTest : public ::testing::Test {
  protected:
   ConnectionId ConnectionOfCall(int call) {
-    return &places_[static_cast<std::size_t>(call / 10)];
+    return &places[static_cast<std::size_t>(call / 10)];
   }
-  const void* Key(int call) { return &places_[static_cast<std::size_t>(call)]; }
+  const void* Key(int call) { return &places[static_cast<std::size_t>(call)]; }
   bool Take(Allowance& allowance, int call, std::int64_t units = 1) {
     return allowance.TakeOrWait(ConnectionOfCall(call), Key(call), units,
-                                [this, call] { granted_.push_back(call); });
+                                [this, call] { granted.push_back(call); });
   }
   void Release(Allowance& allowance, int call, std::int64_t units = 1) {
     allowance.Release(ConnectionOfCall(call), units);
   }
 
-  std::array<char, 100> places_ = {};
-  std::vector<int> granted_;
+  std::array<char, 100> places = {};
+  std::vector<int> granted;
 };
 
 TEST_F(AllowanceTest, IsTakenWhileThereIsSome) {
@@ -41,9 +41,9 @@ TEST_F(AllowanceTest, IsTakenWhileThereIsSome) {
   EXPECT_TRUE(Take(slots, 20));
   EXPECT_FALSE(Take(slots, 30));
   EXPECT_EQ(slots.waiting(), 1);
-  EXPECT_THAT(granted_, IsEmpty());
+  EXPECT_THAT(granted, IsEmpty());
   Release(slots, 10);
-  EXPECT_THAT(granted_, ElementsAre(30));
+  EXPECT_THAT(granted, ElementsAre(30));
   EXPECT_EQ(slots.waiting(), 0);
 }
 
@@ -52,7 +52,7 @@ TEST_F(AllowanceTest, GivesTheCallsOfAConnectionTheirTurnsInTheOrderOfArrival) {
   EXPECT_TRUE(Take(slots, 10));
   for (const int call : {11, 12, 13}) EXPECT_FALSE(Take(slots, call));
   for (int i = 0; i < 3; ++i) Release(slots, 10);
-  EXPECT_THAT(granted_, ElementsAre(11, 12, 13));
+  EXPECT_THAT(granted, ElementsAre(11, 12, 13));
 }
 
 TEST_F(AllowanceTest, GivesConnectionsTurns) {
@@ -61,8 +61,8 @@ TEST_F(AllowanceTest, GivesConnectionsTurns) {
   for (const int call : {11, 12, 13, 14, 20, 21, 30}) {
     EXPECT_FALSE(Take(slots, call));
   }
-  for (int i = 0; i < 7; ++i) Release(slots, i == 0 ? 10 : granted_.back());
-  EXPECT_THAT(granted_, ElementsAre(20, 30, 11, 21, 12, 13, 14));
+  for (int i = 0; i < 7; ++i) Release(slots, i == 0 ? 10 : granted.back());
+  EXPECT_THAT(granted, ElementsAre(20, 30, 11, 21, 12, 13, 14));
 }
 
 TEST_F(AllowanceTest, GivesOneConnectionAtMostHalf) {
@@ -75,9 +75,9 @@ TEST_F(AllowanceTest, GivesOneConnectionAtMostHalf) {
   EXPECT_FALSE(Take(slots, 22));
   EXPECT_FALSE(Take(slots, 30));
   Release(slots, 10);
-  EXPECT_THAT(granted_, ElementsAre(30));
+  EXPECT_THAT(granted, ElementsAre(30));
   Release(slots, 11);
-  EXPECT_THAT(granted_, ElementsAre(30, 12));
+  EXPECT_THAT(granted, ElementsAre(30, 12));
 }
 
 TEST_F(AllowanceTest, GivesOneCallWhateverThereIs) {
@@ -85,10 +85,10 @@ TEST_F(AllowanceTest, GivesOneCallWhateverThereIs) {
   EXPECT_TRUE(Take(bytes, 10, 100));
   EXPECT_FALSE(Take(bytes, 20, 1));
   Release(bytes, 10, 100);
-  EXPECT_THAT(granted_, ElementsAre(20));
+  EXPECT_THAT(granted, ElementsAre(20));
   EXPECT_FALSE(Take(bytes, 30, 100));
   Release(bytes, 20, 1);
-  EXPECT_THAT(granted_, ElementsAre(20, 30));
+  EXPECT_THAT(granted, ElementsAre(20, 30));
 }
 
 TEST_F(AllowanceTest, LetsNobodyOvertakeTheCallWhoseTurnItIs) {
@@ -98,9 +98,9 @@ TEST_F(AllowanceTest, LetsNobodyOvertakeTheCallWhoseTurnItIs) {
   EXPECT_FALSE(Take(bytes, 30, 1));
   EXPECT_FALSE(Take(bytes, 21, 1));
   Release(bytes, 10, 40);
-  EXPECT_THAT(granted_, ElementsAre(20, 30));
+  EXPECT_THAT(granted, ElementsAre(20, 30));
   Release(bytes, 20, 80);
-  EXPECT_THAT(granted_, ElementsAre(20, 30, 21));
+  EXPECT_THAT(granted, ElementsAre(20, 30, 21));
 }
 
 TEST_F(AllowanceTest, LetsOthersPassACallThatWaitsForItsConnectionsHalf) {
@@ -117,7 +117,7 @@ TEST_F(AllowanceTest, IsNotGrantedToACallThatLeft) {
   EXPECT_FALSE(Take(slots, 20));
   slots.Leave(Key(11));
   Release(slots, 10);
-  EXPECT_THAT(granted_, ElementsAre(20));
+  EXPECT_THAT(granted, ElementsAre(20));
 }
 
 TEST_F(AllowanceTest, IsGrantedToThoseForWhomOneThatLeftMadeRoom) {
@@ -127,7 +127,7 @@ TEST_F(AllowanceTest, IsGrantedToThoseForWhomOneThatLeftMadeRoom) {
   EXPECT_FALSE(Take(bytes, 21, 30));
   EXPECT_FALSE(Take(bytes, 30, 30));
   bytes.Leave(Key(20));
-  EXPECT_THAT(granted_, ElementsAre(21, 30));
+  EXPECT_THAT(granted, ElementsAre(21, 30));
 }
 
 TEST_F(AllowanceTest, StaysAsItIsWhereACallLeavesThatDoesNotWait) {
@@ -145,7 +145,7 @@ TEST_F(AllowanceTest, MayBeReleasedByTheCallThatWasJustGrantedSome) {
                                 [&] { Release(slots, 20); }));
   EXPECT_FALSE(Take(slots, 30));
   Release(slots, 10);
-  EXPECT_THAT(granted_, ElementsAre(30));
+  EXPECT_THAT(granted, ElementsAre(30));
 }
 
 TEST_F(AllowanceTest, LetsGoOfTheCallThatLeft) {
@@ -167,9 +167,10 @@ TEST_F(AllowanceTest, IsWholeAgainAfterThreadsTookAndLeft) {
   Allowance bytes(8);
   std::atomic<std::int64_t> held = 0;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&, i] {
-      const ConnectionId connection = &places_[static_cast<std::size_t>(i / 2)];
+      const ConnectionId connection = &places[static_cast<std::size_t>(i / 2)];
       const std::int64_t units = 1 + i;
       for (int round = 0; round < kRounds; ++round) {
         const auto done = std::make_shared<std::atomic<bool>>(false);
@@ -203,18 +204,18 @@ TEST_F(AllowanceTest, EndsWaitsOneAfterTheOther) {
   const ConnectionId connection = &slots;
   int depth = 0;
   int deepest = 0;
-  int granted = 0;
+  int grants = 0;
   EXPECT_TRUE(slots.TakeOrWait(connection, &slots, 1, [] {}));
   for (const char& call : calls) {
     EXPECT_FALSE(slots.TakeOrWait(connection, &call, 1, [&] {
       deepest = std::max(deepest, ++depth);
-      ++granted;
+      ++grants;
       slots.Release(connection, 1);
       --depth;
     }));
   }
   slots.Release(connection, 1);
-  EXPECT_EQ(granted, kCalls);
+  EXPECT_EQ(grants, kCalls);
   EXPECT_EQ(deepest, 1);
   EXPECT_EQ(slots.waiting(), 0);
 }
