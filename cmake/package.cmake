@@ -15,14 +15,16 @@ endforeach()
 
 # The terms of what is compiled in from headers; no package that is depended on
 # has them.
-foreach(package libcli11-dev nlohmann-json3-dev)
-  set(terms /usr/share/doc/${package}/copyright)
-  if(EXISTS ${terms})
-    foreach(component server cli)
-      install(FILES ${terms} COMPONENT ${component} RENAME copyright.${package}
+set(header_packages_of_server libcli11-dev)
+set(header_packages_of_cli libcli11-dev nlohmann-json3-dev)
+foreach(component server cli)
+  foreach(package ${header_packages_of_${component}})
+    if(EXISTS /usr/share/doc/${package}/copyright)
+      install(FILES /usr/share/doc/${package}/copyright
+        COMPONENT ${component} RENAME copyright.${package}
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package_of_${component}})
-    endforeach()
-  endif()
+    endif()
+  endforeach()
 endforeach()
 
 set(CPACK_GENERATOR DEB)
