@@ -191,6 +191,7 @@ run() {
   check_confinement
   check_health
   check_client
+  check_client_ends
   check_mistakes
   check_drain
   check_compose
@@ -310,6 +311,24 @@ check_client() {
   podman run --rm --network=none --no-healthcheck --entrypoint groupnorm "$IMAGE" \
     verify >"$state/last" 2>&1 || fail "verify: $(tail -n 1 "$state/last")"
   pass "verifies itself without a server and without a network"
+}
+
+# As the first process of its container, which no signal ends by default.
+check_client_ends() {
+  podman run --detach --name endless --network=none --no-healthcheck \
+    --entrypoint groupnorm "$IMAGE" bench --embedded --duration=10m >/dev/null
+  eventually ends_by_sigterm endless
+  local status
+  status=$(podman inspect --format '{{.State.ExitCode}}' endless)
+  [[ $status == 143 ]] || fail "SIGTERM: a client's exit status is $status, expected 143"
+  pass "SIGTERM ends a client container with exit status 143"
+  podman rm endless >/dev/null
+}
+
+# Again, until the process has come so far as to hear it.
+ends_by_sigterm() {
+  podman kill --signal TERM "$1"
+  [[ $(podman inspect --format '{{.State.Running}}' "$1") == false ]]
 }
 
 # one_line STATUS PATTERN COMMAND...: it exits so and prints one line that is so.

@@ -97,17 +97,34 @@ class Process(CliTest):
         self.assertEqual(os.listdir(self.temporary), [])
         self.assertEqual(sorted(os.listdir(self.folder)), ["tmp", "x.npy", "y.npy"])
 
-    def test_leaves_nothing_behind_where_a_signal_ends_it(self):
-        self.small_input()
+    def verify_ended_by(self, signals, **options):
+        """Returns what ended `verify`, once its server has its files and it got the signals."""
         environment = os.environ | {"TMPDIR": str(self.temporary)}
         environment.pop("GROUPNORM_SERVER", None)
         with subprocess.Popen([CLI, "verify"], env=environment, text=True,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              **options) as process:
             self.assertEqual(process.stderr.readline(), EMBEDDED)
             self.assertNotEqual(os.listdir(self.temporary), [])
-            process.terminate()
-        self.assertEqual(process.returncode, -signal.SIGTERM)
+            for number in signals:
+                process.send_signal(number)
+            self.assertEqual(process.stderr.read(), "")
         self.assertEqual(os.listdir(self.temporary), [])
+        return -process.returncode
+
+    def test_removes_its_socket_where_a_signal_ends_it(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.assertEqual(self.verify_ended_by([number]), number)
+
+    def test_goes_on_at_a_signal_that_is_ignored(self):
+        self.assertEqual(
+            self.verify_ended_by(
+                [signal.SIGHUP, signal.SIGTERM],
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)),
+            signal.SIGTERM)
+
+    def test_removes_its_output_where_a_signal_ends_it(self):
+        self.small_input()
         with socket.socket() as silent:  # Called once the output is open.
             silent.bind(("127.0.0.1", 0))
             silent.listen()

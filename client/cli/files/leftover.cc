@@ -1,69 +1,81 @@
 #include "client/cli/files/leftover.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
-#include <array>
-#include <atomic>
 #include <csignal>
-#include <cstddef>
-#include <cstring>
-#include <initializer_list>
+#include <cstdlib>
+#include <thread>
 #include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 
 namespace groupnorm::cli {
 
 namespace {
 
-// A command has three results, and a socket in a folder.
-constexpr int kMaxLeftovers = 8;
-constexpr std::size_t kMaxPath = 4096;  // Linux's PATH_MAX.
-
-// Static memory, since a signal may come at any time.
-struct Slot {
-  std::atomic<bool> taken = false;
-  std::array<char, kMaxPath> path{};
+struct Leftovers {
+  absl::Mutex mutex;
+  std::list<std::string> paths ABSL_GUARDED_BY(mutex);  // Later ones first.
 };
-std::array<Slot, kMaxLeftovers> slots;
 
-extern "C" void RemoveLeftovers(int signal) {
-  for (int slot = kMaxLeftovers - 1; slot >= 0; --slot) {
-    if (!slots[slot].taken) continue;
-    const char* const path = slots[slot].path.data();
-    if (unlink(path) != 0) rmdir(path);
+// Never destroyed: a signal may come until the process is gone.
+Leftovers& TheLeftovers() {
+  static Leftovers& leftovers = *new Leftovers;
+  return leftovers;
+}
+
+sigset_t SignalsToBlock() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action = {};
+    sigaction(signal, nullptr, &action);
+    if (action.sa_handler != SIG_IGN) sigaddset(&signals, signal);
   }
-  // Ends the process once this function has returned (SA_RESETHAND).
+  return signals;
+}
+
+// A thread waits for the signals, since a handler would have to do without
+// memory and locks, and runs on any thread.
+void EndBySignal(const sigset_t& signals) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+  Leftovers& leftovers = TheLeftovers();
+  // Kept until the end, so that no thread fails for what is gone, or returns.
+  const absl::MutexLock lock(&leftovers.mutex);
+  for (const std::string& path : leftovers.paths) {
+    if (unlink(path.c_str()) != 0) rmdir(path.c_str());
+  }
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   raise(signal);
+  // The first process of a container, which a signal does not end by default.
+  std::_Exit(128 + signal);
 }
 
 }  // namespace
 
-Leftover::Leftover(const std::string& path) : slot_(-1) {
-  if (path.size() >= kMaxPath) return;
-  for (int slot = 0; slot < kMaxLeftovers; ++slot) {
-    if (slots[slot].taken) continue;
-    std::memcpy(slots[slot].path.data(), path.c_str(), path.size() + 1);
-    slots[slot].taken = true;
-    slot_ = slot;
-    return;
-  }
+Leftover::Leftover(const std::string& path) {
+  Leftovers& leftovers = TheLeftovers();
+  const absl::MutexLock lock(&leftovers.mutex);
+  entry_ = leftovers.paths.insert(leftovers.paths.begin(), path);
 }
 
 Leftover::Leftover(Leftover&& other) noexcept
-    : slot_(std::exchange(other.slot_, -1)) {}
+    : entry_(std::exchange(other.entry_, std::nullopt)) {}
 
 Leftover::~Leftover() {
-  if (slot_ >= 0) slots[slot_].taken = false;
+  if (!entry_.has_value()) return;
+  Leftovers& leftovers = TheLeftovers();
+  const absl::MutexLock lock(&leftovers.mutex);
+  leftovers.paths.erase(*entry_);
 }
 
 void RemoveLeftoversOnSignals() {
-  struct sigaction action = {};
-  action.sa_handler = RemoveLeftovers;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction before = {};
-    sigaction(signal, nullptr, &before);
-    if (before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
-  }
+  const sigset_t signals = SignalsToBlock();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] { EndBySignal(signals); }).detach();
 }
 
 }  // namespace groupnorm::cli
