@@ -13,17 +13,12 @@
 namespace groupnorm {
 namespace {
 
-// What a call costs beside its body: its own state and gRPC's, with the largest
-// metadata that gRPC lets through (8 KiB) in the forms in which it is held.
-constexpr std::int64_t kCallOverheadBytes = std::int64_t{64} << 10;
-
 // What an open watch costs: one of a client of gRPC, whose headers are small
 // and whose request has been read.
 constexpr std::int64_t kWatchOverheadBytes = std::int64_t{32} << 10;
 
-// What a connection costs, and how many are counted. Further ones are served as
-// well, at the same cost each.
-constexpr std::int64_t kConnectionOverheadBytes = std::int64_t{128} << 10;
+// How many connections are counted. Further ones are served as well, at the
+// same cost each.
 constexpr std::int64_t kConnections = 1024;
 
 // The program with its libraries, and what each worker has: a stack, and an

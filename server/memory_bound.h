@@ -12,6 +12,15 @@ namespace groupnorm {
 /// call that was admitted may have them; docs/adr/0011 has the measurements.
 inline constexpr std::int64_t kLookaheadBytes = std::int64_t{64} << 10;
 
+/// What a call costs beside its body: its own state and gRPC's, with the
+/// largest metadata that gRPC lets through (8 KiB) in the forms in which it is
+/// held.
+inline constexpr std::int64_t kCallOverheadBytes = std::int64_t{64} << 10;
+
+/// What a connection costs.
+inline constexpr std::int64_t kConnectionOverheadBytes = std::int64_t{128}
+                                                         << 10;
+
 /// Buffers that nobody uses are kept up to this many times max_message_bytes:
 /// the input and the output of the largest request.
 inline constexpr std::int64_t kIdleMessages = 2;

@@ -26,7 +26,8 @@ constexpr std::int64_t kMebibyte = 1 << 20;
 
 // Of a call that waits for a reading slot: what may come of its body, and the
 // terms of docs/adr/0011 for itself and for its connection.
-constexpr std::int64_t kParkedCallBytes = kLookaheadBytes + (192 << 10);
+constexpr std::int64_t kParkedCallBytes =
+    kLookaheadBytes + kCallOverheadBytes + kConnectionOverheadBytes;
 constexpr std::int64_t kSlackBytes = 16 * kMebibyte;
 
 TEST(ParkedCallers, WaitWithTheirBodiesOutside) {
