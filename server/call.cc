@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -29,7 +28,8 @@ void Call::Await(GroupNormService::Method method, CallEnvironment& environment,
 
 Call::Call(GroupNormService::Method method, CallEnvironment& environment,
            grpc::ServerCompletionQueue* queue)
-    : ServedCall(environment.calls, queue),
+    : UnaryCall(MethodName(method), environment.calls, queue,
+                environment.write_timeout),
       method_(method),
       environment_(environment),
       stream_(&context()) {}
@@ -59,7 +59,7 @@ void Call::OnCalled() {
     return;
   }
   in_flight_ = true;
-  spdlog::debug("{} from {}: admitted", MethodName(method_), context().peer());
+  spdlog::debug("{} from {}: admitted", method(), context().peer());
   if (environment_.reading_slots.TakeOrWait(connection_, this, 1,
                                             Event(&Call::OnReadingSlot))) {
     OnReadingSlot();
@@ -85,7 +85,7 @@ void Call::OnRead(bool ok) {
   reading_ = false;
   received_ = absl::Now();
   read_timeout_.Stop();
-  if (answered_) {
+  if (answered()) {
     // It came too slowly. What has arrived is let go of now.
     request_.Clear();
     ReleaseReadingSlot();
@@ -161,12 +161,12 @@ void Call::OnExecuted(const absl::Status& status) {
   if (timing_.first_task != absl::InfiniteFuture()) {
     spdlog::debug(
         "{} from {}: first task {} us after its last byte, longest task {} us",
-        MethodName(method_), context().peer(),
+        method(), context().peer(),
         absl::ToInt64Microseconds(timing_.first_task - received_),
         absl::ToInt64Microseconds(timing_.longest_task));
   }
   if (status.ok()) {
-    Reply();
+    Encode();
   } else {
     execution_.reset();
     Fail(status);
@@ -175,7 +175,7 @@ void Call::OnExecuted(const absl::Status& status) {
   ReleaseReadingSlot();
 }
 
-void Call::Reply() {
+void Call::Encode() {
   grpc::ByteBuffer response;
   const absl::Status status = RunGuarded([&] {
     response = execution_->TakeResponse();
@@ -186,44 +186,18 @@ void Call::Reply() {
     Fail(status);
     return;
   }
-  std::function<void(bool)> replied = Event(&Call::OnReplied);
-  std::function<void()> expired = Event(&Call::OnWriteTimeout);
-  answered_ = true;
-  if (!Begin(reply_tag_, std::move(replied), [&](void* tag) {
-        stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
-                               tag);
-      })) {
-    return;
-  }
-  write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
+  Respond([&](void* tag) {
+    stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                           tag);
+  });
 }
 
-// A caller that does not take its response must not keep the memory for ever.
-void Call::OnWriteTimeout() {
-  // Afterwards the peer is not known; also where a line takes too much memory.
-  const absl::Cleanup end = [this] { EndUnread(); };
-  spdlog::debug("{} from {}: response not taken within {} (--write-timeout)",
-                MethodName(method_), context().peer(),
-                absl::FormatDuration(environment_.write_timeout));
+void Call::Finish(const grpc::Status& status, void* tag) {
+  stream_.Finish(status, tag);
 }
 
-void Call::Fail(const absl::Status& status) {
-  spdlog::debug("{} from {}: {}", MethodName(method_), context().peer(),
-                status.ToString());
-  const grpc::Status end = ToGrpcStatus(status);
-  std::function<void(bool)> replied = Event(&Call::OnReplied);
-  std::function<void()> expired = Event(&Call::OnWriteTimeout);
-  answered_ = true;
-  if (!Begin(reply_tag_, std::move(replied),
-             [&](void* tag) { stream_.Finish(end, tag); })) {
-    return;
-  }
-  write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
-}
-
-// Only now: a reply that its caller does not read keeps its memory.
-void Call::OnReplied(bool /*ok*/) {
-  write_timeout_.Stop();
+// Only now: a response that its caller does not read keeps its memory.
+void Call::OnAnswered() {
   ReleaseMemory();
   LeaveAdmission();
 }
@@ -239,16 +213,13 @@ void Call::OnOver() {
 // No operation is under way but the last, or the read that took too long: what
 // a step needs memory for, it takes before it starts one.
 void Call::OnFailure(const absl::Status& status) {
-  if (answered_) {
-    // A step that was to end it has failed, if any.
-    context().TryCancel();
-    return;
+  if (!answered()) {
+    prepared_ = {};
+    execution_.reset();
+    // Otherwise what is being read still needs its slot, and OnRead() follows.
+    if (!reading_) ReleaseReadingSlot();
   }
-  prepared_ = {};
-  execution_.reset();
-  // Otherwise what is being read still needs its slot, and OnRead() follows.
-  if (!reading_) ReleaseReadingSlot();
-  Fail(status);
+  UnaryCall::OnFailure(status);
 }
 
 void Call::ReleaseReadingSlot() {

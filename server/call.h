@@ -17,9 +17,9 @@
 #include "server/connection_id.h"
 #include "server/execution.h"
 #include "server/request_budget.h"
-#include "server/served_call.h"
 #include "server/service.h"
 #include "server/transfer_timeout.h"
+#include "server/unary_call.h"
 #include "server/worker_pool.h"
 #include "tensor/buffer_pool.h"
 
@@ -39,16 +39,16 @@ struct CallEnvironment {
   CallCount& calls;  ///< All, those that wait for a caller included.
 };
 
-/// One call of Forward or Backward, from its headers to its reply; the two
+/// One call of Forward or Backward, from its headers to its response; the two
 /// differ in one function only. Its methods stand in the order in which they
 /// happen:
 ///
 ///     headers -> admit -> reading slot -> read -> decode -> memory
-///             -> execute -> encode -> reply
+///             -> execute -> encode -> respond
 ///
 /// The steps follow each other; only OnOver() may run beside any of them, and
 /// OnReadTimeout() beside OnReadingSlot().
-class Call : public ServedCall {
+class Call : public UnaryCall {
  public:
   /// Makes the server ready for one more call of `method`, served on `queue`.
   /// `environment` must outlive the call.
@@ -70,10 +70,9 @@ class Call : public ServedCall {
   void TakeMemory();
   void OnMemory();
   void OnExecuted(const absl::Status& status);
-  void Reply();
-  void OnWriteTimeout();
-  void Fail(const absl::Status& status);
-  void OnReplied(bool ok);
+  void Encode();
+  void Finish(const grpc::Status& status, void* tag) override;
+  void OnAnswered() override;
   void OnOver() override;
   void OnFailure(const absl::Status& status) override;
 
@@ -94,13 +93,12 @@ class Call : public ServedCall {
   ConnectionId connection_ = nullptr;
   bool in_flight_ = false;  // Admission counts it.
   bool has_reading_slot_ = false;
-  bool reading_ = false;   // The read is under way.
-  bool answered_ = false;  // Or about to be: the last operation has begun.
+  bool reading_ = false;           // The read is under way.
   std::int64_t queued_bytes_ = 0;  // What it has taken of them.
   std::atomic<bool> cancelled_ = false;
 
-  CompletionTag read_tag_, reply_tag_;
-  TransferTimeout read_timeout_, write_timeout_;
+  CompletionTag read_tag_;
+  TransferTimeout read_timeout_;
 };
 
 }  // namespace groupnorm

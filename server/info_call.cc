@@ -1,7 +1,6 @@
 #include "server/info_call.h"
 
-#include <functional>
-#include <utility>
+#include <memory>
 
 #include "server/grpc_status.h"
 
@@ -14,7 +13,8 @@ void InfoCall::Await(InfoEnvironment& environment,
 
 InfoCall::InfoCall(InfoEnvironment& environment,
                    grpc::ServerCompletionQueue* queue)
-    : ServedCall(environment.calls, queue),
+    : UnaryCall("GetServerInfo", environment.calls, queue,
+                environment.write_timeout),
       environment_(environment),
       stream_(&context()) {}
 
@@ -26,41 +26,18 @@ void InfoCall::OnCalled() {
   const absl::Status admission = environment_.admission.CheckNotDraining();
   if (!admission.ok()) {
     AddRetryPushback(environment_.admission.Pushback(), context());
-    End(admission);
+    Fail(admission);
     return;
   }
   const v1::GetServerInfoResponse response = environment_.info.Describe();
-  std::function<void(bool)> replied = Event(&InfoCall::OnReplied);
-  // A caller that does not take its answer must not keep the call for ever.
-  std::function<void()> expired = Event(&InfoCall::OnWriteTimeout);
-  answered_ = true;
-  if (!Begin(reply_tag_, std::move(replied), [&](void* tag) {
-        stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
-                               tag);
-      })) {
-    return;
-  }
-  write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
+  Respond([&](void* tag) {
+    stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                           tag);
+  });
 }
 
-void InfoCall::OnFailure(const absl::Status& status) {
-  if (answered_) {
-    context().TryCancel();
-    return;
-  }
-  End(status);
-}
-
-void InfoCall::End(const absl::Status& status) {
-  const grpc::Status end = ToGrpcStatus(status);
-  std::function<void(bool)> replied = Event(&InfoCall::OnReplied);
-  std::function<void()> expired = Event(&InfoCall::OnWriteTimeout);
-  answered_ = true;
-  if (!Begin(reply_tag_, std::move(replied),
-             [&](void* tag) { stream_.Finish(end, tag); })) {
-    return;
-  }
-  write_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
+void InfoCall::Finish(const grpc::Status& status, void* tag) {
+  stream_.Finish(status, tag);
 }
 
 }  // namespace groupnorm

@@ -8,11 +8,9 @@
 #include "absl/time/time.h"
 #include "server/admission.h"
 #include "server/call_count.h"
-#include "server/completion_tag.h"
-#include "server/served_call.h"
 #include "server/server_info.h"
 #include "server/service.h"
-#include "server/transfer_timeout.h"
+#include "server/unary_call.h"
 
 namespace groupnorm {
 
@@ -29,7 +27,7 @@ struct InfoEnvironment {
 /// fields, and a body of any size stays unread. It takes no room among the
 /// calls in flight, so that a full server still says what it is; a draining one
 /// refuses it.
-class InfoCall : public ServedCall {
+class InfoCall : public UnaryCall {
  public:
   /// Makes the server ready for one more call, served on `queue`.
   static void Await(InfoEnvironment& environment,
@@ -41,17 +39,10 @@ class InfoCall : public ServedCall {
   void Request(void* tag) override;
   void AwaitNext() override { Await(environment_, queue()); }
   void OnCalled() override;
-  void OnFailure(const absl::Status& status) override;
-
-  void End(const absl::Status& status);
-  void OnReplied(bool /*ok*/) { write_timeout_.Stop(); }
-  void OnWriteTimeout() { EndUnread(); }
+  void Finish(const grpc::Status& status, void* tag) override;
 
   InfoEnvironment& environment_;
   GroupNormService::InfoStream stream_;
-  bool answered_ = false;  // Or about to be.
-  CompletionTag reply_tag_;
-  TransferTimeout write_timeout_;
 };
 
 }  // namespace groupnorm
