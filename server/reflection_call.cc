@@ -76,7 +76,7 @@ void ReflectionCall::OnQuestion(bool ok) {
   std::function<void(bool)> answered = Event(&ReflectionCall::OnAnswered);
   {
     absl::MutexLock lock(&mutex_);
-    if (ended_) return;
+    if (ended_ || end_.has_value()) return;
     answering_ = true;
   }
   Begin(answer_tag_, std::move(answered),
@@ -84,18 +84,17 @@ void ReflectionCall::OnQuestion(bool ok) {
 }
 
 void ReflectionCall::OnAnswered(bool ok) {
-  std::optional<absl::Status> end;
+  bool more = false;
   {
     absl::MutexLock lock(&mutex_);
     answering_ = false;
     if (!ok) ended_ = true;
-    if (ended_) return;
-    end = std::exchange(end_, std::nullopt);
+    more = !ended_ && !end_.has_value();
   }
-  if (end.has_value()) {
-    End(*std::move(end));
-  } else {
+  if (more) {
     Read();
+  } else {
+    Finish();
   }
 }
 
@@ -105,6 +104,13 @@ void ReflectionCall::OnPhase() {
 
 void ReflectionCall::OnDisplaced(const absl::Status& status) {
   Guard([&] { End(status); });
+  // Its place is another's: an answer that its caller does not take goes too.
+  bool answering = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    answering = answering_;
+  }
+  if (answering) context().TryCancel();
 }
 
 void ReflectionCall::EndIfClosing() {
@@ -121,19 +127,32 @@ void ReflectionCall::OnOver() {
 }
 
 void ReflectionCall::End(absl::Status status) {
-  const grpc::Status end = ToGrpcStatus(status);
-  std::function<void(bool)> ended = Event(&ReflectionCall::OnEnded);
+  std::function<void()> expired = Event(&ReflectionCall::OnEndTimeout);
+  bool answering = false;
   {
     absl::MutexLock lock(&mutex_);
-    if (ended_) return;
-    if (answering_) {
-      end_ = std::move(status);
-      return;
-    }
-    ended_ = true;
+    if (ended_ || end_.has_value()) return;
+    end_ = std::move(status);
+    answering = answering_;
   }
-  Begin(end_tag_, std::move(ended),
-        [&](void* tag) { stream_.Finish(end, tag); });
+  // A caller that takes neither an answer nor the end must not keep its call.
+  end_timeout_.Start(queue(), environment_.write_timeout, std::move(expired));
+  if (!answering) Finish();
+}
+
+// Says what ends the stream, where it is not over already.
+void ReflectionCall::Finish() {
+  std::function<void(bool)> ended = Event(&ReflectionCall::OnEnded);
+  std::optional<grpc::Status> end;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!std::exchange(ended_, true)) end = ToGrpcStatus(*end_);
+  }
+  if (!end.has_value() || !Begin(end_tag_, std::move(ended), [&](void* tag) {
+        stream_.Finish(*end, tag);
+      })) {
+    end_timeout_.Stop();
+  }
 }
 
 }  // namespace groupnorm

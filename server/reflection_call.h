@@ -10,11 +10,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "server/call_count.h"
 #include "server/completion_tag.h"
 #include "server/open_streams.h"
 #include "server/reflection_service.h"
 #include "server/served_call.h"
+#include "server/transfer_timeout.h"
 
 namespace groupnorm {
 
@@ -22,6 +24,7 @@ namespace groupnorm {
 struct ReflectionEnvironment {
   ReflectionService& service;
   OpenStreams& streams;
+  absl::Duration write_timeout;  ///< For the last of what a stream says.
   CallCount& calls;  ///< All, those that wait for a caller included.
 };
 
@@ -47,13 +50,15 @@ class ReflectionCall : public ServedCall, public OpenStream {
   void OnCalled() override;
   void OnQuestion(bool ok);
   void OnAnswered(bool ok);
-  void OnEnded(bool /*ok*/) {}
+  void OnEnded(bool /*ok*/) { end_timeout_.Stop(); }
+  void OnEndTimeout() { EndUnread(); }
   void OnOver() override;
   void OnFailure(const absl::Status& status) override { End(status); }
 
   void Read();
   void EndIfClosing();
   void End(absl::Status status);
+  void Finish();
 
   const ReflectionService::Method method_;
   ReflectionEnvironment& environment_;
@@ -64,10 +69,11 @@ class ReflectionCall : public ServedCall, public OpenStream {
   absl::Mutex mutex_;
   bool answering_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // No operation will start.
-  // What ends the stream, once nothing is being answered.
+  // What ends the stream, once nothing is being answered. Then nothing more is.
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 
   CompletionTag question_tag_, answer_tag_, end_tag_;
+  TransferTimeout end_timeout_;
 };
 
 }  // namespace groupnorm

@@ -205,6 +205,7 @@ Server::Impl::Impl(const ServerOptions& with_defaults)
                          .calls = calls},
       reflection_environment{.service = reflection_service,
                              .streams = reflections,
+                             .write_timeout = options.write_timeout,
                              .calls = calls} {}
 
 absl::Status Server::Impl::Listen() {

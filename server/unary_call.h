@@ -3,6 +3,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <string>
+
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -18,8 +20,7 @@ namespace groupnorm {
 /// to take it, so that none keeps a call for ever.
 class UnaryCall : public ServedCall {
  protected:
-  /// `method` is the name of it, for the log.
-  UnaryCall(const char* method, CallCount& calls,
+  UnaryCall(const char* method_name, CallCount& calls,
             grpc::ServerCompletionQueue* queue, absl::Duration write_timeout);
 
   /// Answers with the response for which `write` starts the last operation.
@@ -32,7 +33,11 @@ class UnaryCall : public ServedCall {
   /// begun.
   bool answered() const { return answered_; }
 
-  const char* method() const { return method_; }
+  const char* method_name() const { return method_name_; }
+
+  /// Logs a line about this call at the level debug. Only there is `text` asked
+  /// for, and the peer.
+  void LogAtDebug(absl::FunctionRef<std::string()> text);
 
   void OnFailure(const absl::Status& status) override;
 
@@ -40,13 +45,14 @@ class UnaryCall : public ServedCall {
   /// Starts the last operation of a call that has no response.
   virtual void Finish(const grpc::Status& status, void* tag) = 0;
 
-  /// The answer has left, or never will.
+  /// The answer has left, or never will. May run before Respond() or Fail()
+  /// has returned.
   virtual void OnAnswered() {}
 
   void OnWritten(bool ok);
   void OnWriteTimeout();
 
-  const char* const method_;
+  const char* const method_name_;
   const absl::Duration write_timeout_;
   bool answered_ = false;
   CompletionTag answer_tag_;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/memory_bound.h"
 #include "tests/load/http2_peer.h"
 #include "tests/load/load.h"
 #include "tests/testing/messages.h"
@@ -25,6 +26,9 @@ constexpr absl::Duration kHangs = absl::Minutes(2);
 // What gRPC keeps for a connection, and the slack of its arenas.
 constexpr std::int64_t kMaxConnectionBytes = 96 << 10;
 constexpr std::int64_t kSlackBytes = 16 << 20;
+
+// SETTINGS with INITIAL_WINDOW_SIZE = 0.
+const std::string kNoRoom("\0\x04\0\0\0\0", 6);
 
 // A server, good calls to it, and how its memory grows.
 class ConnectionsTest : public ::testing::Test {
@@ -223,17 +227,37 @@ TEST_F(ShortTimeoutsTest, PeersThatNeverReadLoseTheirResponses) {
 // HTTP/2 lets a peer make no room at all for answers. Those of health checks
 // and of GetServerInfo, which need no place in the queue, then end as well.
 TEST_F(ShortTimeoutsTest, PeersThatLeaveNoRoomForAnswersLoseThem) {
-  const std::string no_room("\0\x04\0\0\0\0", 6);  // INITIAL_WINDOW_SIZE = 0
   std::vector<Http2Peer> peers = Connect(Size(200, 60));
   for (std::size_t i = 0; i < peers.size(); ++i) {
     peers[i].SendPreface();
-    peers[i].Send(Frame{FrameType::kSettings, 0, 0, no_room});
+    peers[i].Send(Frame{FrameType::kSettings, 0, 0, kNoRoom});
     peers[i].SendCall(
         1, i % 2 == 0 ? "GetServerInfo" : "/grpc.health.v1.Health/Check");
     peers[i].Send(Frame{FrameType::kData, 0, 1, GrpcMessage(0, "")});
   }
   for (Http2Peer& peer : peers) {
     EXPECT_TRUE(peer.Await(FrameType::kResetStream, kHangs));
+  }
+  ExpectServedAndBounded(peers.size(), kMaxConnectionBytes);
+}
+
+// Reflection streams whose answers have no room are displaced by newer ones,
+// and end then, whatever their peers do.
+TEST_F(ShortTimeoutsTest, PeersThatLeaveNoRoomLoseTheirStreamsToNewerOnes) {
+  const std::string question("\x3a\0", 2);  // list_services: ""
+  std::vector<Http2Peer> peers = Connect(kMaxReflections + Size(100, 20));
+  for (Http2Peer& peer : peers) {
+    peer.SendPreface();
+    peer.Send(Frame{FrameType::kSettings, 0, 0, kNoRoom});
+    peer.SendCall(1,
+                  "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+    peer.Send(Frame{FrameType::kData, 0, 1, GrpcMessage(2, question)});
+    // The answer's headers, which need no room: it has a place, and keeps it.
+    ASSERT_TRUE(peer.Await(FrameType::kHeaders, kHangs));
+  }
+  const auto displaced = peers.size() - kMaxReflections;
+  for (std::size_t i = 0; i < displaced; ++i) {
+    EXPECT_TRUE(peers[i].Await(FrameType::kResetStream, kHangs));
   }
   ExpectServedAndBounded(peers.size(), kMaxConnectionBytes);
 }

@@ -174,7 +174,7 @@ class AsyncCall {
 /// attempts a call waits a random time, up to 50 ms at first and 1 s later,
 /// after the time that the server asked for (`grpc-retry-pushback-ms`;
 /// negative: no retry). While more fails than succeeds, a client sends at most
-/// about ten retries a second.
+/// about ten retries a second beside those that servers asked for.
 ///
 ///     auto client = groupnorm::Client::Create({.address = "127.0.0.1:50051"});
 ///     std::vector<float> x(2 * 6 * 16), y(x.size());
