@@ -111,6 +111,8 @@ int main(int argc, char** argv) {
   if (!flags.ok()) return Fail(flags.status(), kExitBadFlags);
   if (flags->print.has_value()) return Print(*flags->print);
   LogToStandardError(flags->log_level);
+  // Whoever reads the log may be gone: that must not end the calls in flight.
+  std::signal(SIGPIPE, SIG_IGN);
   // Before the server starts threads, and for as long as the process lives.
   static const sigset_t kSignals = BlockEndingSignals();
   // Not given back: gRPC's own end may wait 10 s for a thread that polls for

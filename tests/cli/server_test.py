@@ -56,6 +56,14 @@ class Server(CliTest):
                 (done.returncode, done.stderr),
                 (FAILURE, "groupnorm-server: standard output: No space left on device\n"))
 
+    def test_drains_where_nobody_reads_its_log_any_more(self):
+        with subprocess.Popen([SERVER, "--listen=127.0.0.1:0", "--drain-delay=0s"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            self.assertIn(b" listening on ", process.stdout.readline())
+            process.stderr.close()
+            process.terminate()
+            self.assertEqual(process.wait(), OK)
+
 
 if __name__ == "__main__":
     unittest.main()
