@@ -24,7 +24,7 @@ bool CloseIfPeerDoesNotRead(std::string_view peer);
 /// Where this process listens.
 struct ListeningSockets {
   std::vector<std::string> paths;  ///< Of UNIX sockets.
-  std::vector<int> ports;          ///< Of TCP.
+  std::vector<int> ports;          ///< Of TCP, on every address.
 };
 
 /// Closes every connection that was made to those. Finds them in /proc, and

@@ -1,7 +1,5 @@
 #include "server/call.h"
 
-#include <spdlog/spdlog.h>
-
 #include <string>
 #include <utility>
 
@@ -59,7 +57,7 @@ void Call::OnCalled() {
     return;
   }
   in_flight_ = true;
-  spdlog::debug("{} from {}: admitted", method(), context().peer());
+  LogAtDebug([] { return "admitted"; });
   if (environment_.reading_slots.TakeOrWait(connection_, this, 1,
                                             Event(&Call::OnReadingSlot))) {
     OnReadingSlot();
@@ -93,10 +91,10 @@ void Call::OnRead(bool ok) {
   }
   // Not ok: the caller ended without a message, or the call is over (cancelled,
   // or gRPC refused a message that is too large): then nobody sees this answer.
-  const absl::Status status = ok ? RunGuarded([this] { return Decode(); })
-                                 : absl::InvalidArgumentError(absl::StrCat(
-                                       "request: missing, expected a ",
-                                       MethodName(method_), "Request"));
+  const absl::Status status =
+      ok ? RunGuarded([this] { return Decode(); })
+         : absl::InvalidArgumentError(absl::StrCat(
+               "request: missing, expected a ", method_name(), "Request"));
   if (!status.ok()) {
     ReleaseReadingSlot();
     Fail(status);
@@ -159,11 +157,13 @@ void Call::OnMemory() {
 
 void Call::OnExecuted(const absl::Status& status) {
   if (timing_.first_task != absl::InfiniteFuture()) {
-    spdlog::debug(
-        "{} from {}: first task {} us after its last byte, longest task {} us",
-        method(), context().peer(),
-        absl::ToInt64Microseconds(timing_.first_task - received_),
-        absl::ToInt64Microseconds(timing_.longest_task));
+    LogAtDebug([this] {
+      return absl::StrCat(
+          "first task ",
+          absl::ToInt64Microseconds(timing_.first_task - received_),
+          " us after its last byte, longest task ",
+          absl::ToInt64Microseconds(timing_.longest_task), " us");
+    });
   }
   if (status.ok()) {
     Encode();

@@ -13,10 +13,6 @@
 namespace groupnorm {
 namespace {
 
-// What an open watch costs: one of a client of gRPC, whose headers are small
-// and whose request has been read.
-constexpr std::int64_t kWatchOverheadBytes = std::int64_t{32} << 10;
-
 // How many connections are counted. Further ones are served as well, at the
 // same cost each.
 constexpr std::int64_t kConnections = 1024;

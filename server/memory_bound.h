@@ -17,6 +17,10 @@ inline constexpr std::int64_t kLookaheadBytes = std::int64_t{64} << 10;
 /// held.
 inline constexpr std::int64_t kCallOverheadBytes = std::int64_t{64} << 10;
 
+/// What an open watch costs: one of a client of gRPC, whose headers are small
+/// and whose request has been read.
+inline constexpr std::int64_t kWatchOverheadBytes = std::int64_t{32} << 10;
+
 /// What a connection costs.
 inline constexpr std::int64_t kConnectionOverheadBytes = std::int64_t{128}
                                                          << 10;

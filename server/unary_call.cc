@@ -6,15 +6,16 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
 #include "server/grpc_status.h"
 
 namespace groupnorm {
 
-UnaryCall::UnaryCall(const char* method, CallCount& calls,
+UnaryCall::UnaryCall(const char* method_name, CallCount& calls,
                      grpc::ServerCompletionQueue* queue,
                      absl::Duration write_timeout)
     : ServedCall(calls, queue),
-      method_(method),
+      method_name_(method_name),
       write_timeout_(write_timeout) {}
 
 void UnaryCall::Respond(absl::FunctionRef<void(void* tag)> write) {
@@ -26,9 +27,14 @@ void UnaryCall::Respond(absl::FunctionRef<void(void* tag)> write) {
 }
 
 void UnaryCall::Fail(const absl::Status& status) {
-  spdlog::debug("{} from {}: {}", method_, context().peer(), status.ToString());
+  LogAtDebug([&] { return status.ToString(); });
   const grpc::Status end = ToGrpcStatus(status);
   Respond([&](void* tag) { Finish(end, tag); });
+}
+
+void UnaryCall::LogAtDebug(absl::FunctionRef<std::string()> text) {
+  if (!spdlog::should_log(spdlog::level::debug)) return;
+  spdlog::debug("{} from {}: {}", method_name_, context().peer(), text());
 }
 
 void UnaryCall::OnFailure(const absl::Status& status) {
@@ -48,9 +54,11 @@ void UnaryCall::OnWritten(bool /*ok*/) {
 void UnaryCall::OnWriteTimeout() {
   // Afterwards the peer is not known; also where a line takes too much memory.
   const absl::Cleanup end = [this] { EndUnread(); };
-  spdlog::debug("{} from {}: answer not taken within {} (--write-timeout)",
-                method_, context().peer(),
-                absl::FormatDuration(write_timeout_));
+  LogAtDebug([this] {
+    return absl::StrCat("answer not taken within ",
+                        absl::FormatDuration(write_timeout_),
+                        " (--write-timeout)");
+  });
 }
 
 }  // namespace groupnorm
