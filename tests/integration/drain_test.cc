@@ -5,14 +5,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tests/testing/call_outcome.h"
@@ -25,7 +23,15 @@ namespace groupnorm {
 namespace {
 
 using ::testing::_;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
+
+// What a caller sees whose call the server broke off: that it was cancelled, or
+// that its connection is gone, whichever comes first.
+auto Broken() {
+  return AnyOf(FailsWith(grpc::StatusCode::CANCELLED, _),
+               FailsWith(grpc::StatusCode::UNAVAILABLE, _));
+}
 
 // A connection to a server process, with calls that it has admitted and whose
 // bodies it waits for.
@@ -85,7 +91,7 @@ TEST(Drain, CancelsCallsThatOutliveTheTimeout) {
   EXPECT_EQ(server.Wait(), 1);
   EXPECT_THAT(server.errors(),
               HasSubstr("calls were cancelled: they outlived --drain-timeout"));
-  for (const auto& call : parked.calls) EXPECT_FALSE(call->Finish().ok());
+  for (const auto& call : parked.calls) EXPECT_THAT(call->Finish(), Broken());
 }
 
 TEST(Drain, EndsAtOnceOnASecondSignal) {
@@ -172,40 +178,6 @@ TEST(Drain, AnswersAdmittedCallsWhateverTheirState) {
   drain.join();
 }
 
-TEST(Drain, UnderLoadAnswersWhatWasAdmittedAndRefusesTheRest) {
-  constexpr int kCallers = 64;
-  ServerProcess server(FlagsWith("300s"));
-  const std::string address = server.addresses().front();
-  const std::string request = SmallForwardRequest().SerializeAsString();
-  std::atomic<int> answered = 0;
-  std::atomic<int> refused = 0;
-  std::vector<std::thread> callers;
-  callers.reserve(kCallers);
-  for (int i = 0; i < kCallers; ++i) {
-    callers.emplace_back([&, channel = Connect(address)] {
-      grpc::Status status;
-      while (status.ok()) {
-        RawCall call(channel, "Forward");
-        call.Send(request);
-        status = call.Finish();
-        if (status.ok()) ++answered;
-      }
-      EXPECT_THAT(status, FailsWith(grpc::StatusCode::UNAVAILABLE, _));
-      ++refused;
-    });
-  }
-  while (answered < 10 * kCallers && refused < kCallers) {
-    std::this_thread::yield();
-  }
-  server.Signal(SIGTERM);
-  for (std::thread& caller : callers) caller.join();
-  EXPECT_EQ(server.Wait(), 0);
-  // Whatever was let in was answered, and the answer arrived.
-  const std::vector<std::string> admitted =
-      absl::StrSplit(server.errors(), ": admitted");
-  EXPECT_EQ(admitted.size() - 1, static_cast<std::size_t>(answered));
-}
-
 TEST(Drain, TellsThatCallsWereCancelled) {
   ServerOptions options = LoopbackOptions();
   options.drain_timeout = absl::ZeroDuration();
@@ -214,7 +186,7 @@ TEST(Drain, TellsThatCallsWereCancelled) {
   server.AwaitCallsInFlight(1);
   EXPECT_FALSE(server.server().Drain());
   EXPECT_FALSE(server.server().Drain());
-  EXPECT_FALSE(parked.Finish().ok());
+  EXPECT_THAT(parked.Finish(), Broken());
 }
 
 // A client that has said hello and nothing since.
@@ -269,8 +241,8 @@ TEST(Drain, HappensWithCallsInFlightWhereAServerIsDestroyed) {
     waiting = std::make_unique<RawCall>(server.channel(), "Forward");
     server.AwaitCallsInFlight(2);
   }
-  EXPECT_FALSE(reading->Finish().ok());
-  EXPECT_FALSE(waiting->Finish().ok());
+  EXPECT_THAT(reading->Finish(), Broken());
+  EXPECT_THAT(waiting->Finish(), Broken());
 }
 
 }  // namespace

@@ -60,16 +60,19 @@ TEST(ReadTimeout, EndsTheCallThatHasTheSlotThenTheOneBehindIt) {
   server.AwaitCallsInFlight(0);
 }
 
+// The third waits for twice the timeout, and its body is there when it is its
+// turn.
 TEST(ReadTimeout, DoesNotCountTheWaitForASlot) {
-  TestServer server(WithReadTimeout(absl::Seconds(60)));
+  TestServer server(WithReadTimeout(absl::Milliseconds(500)));
   RawCall first(server.channel(), "Forward");
   server.AwaitCallsInFlight(1);
   RawCall second(Connect(server.address()), "Forward");
   server.AwaitCallsInFlight(2);
-  EXPECT_TRUE(second.Send(SmallForwardRequest().SerializeAsString()));
-  EXPECT_TRUE(first.Send(SmallForwardRequest().SerializeAsString()));
-  EXPECT_THAT(first.Finish(), Succeeds());
-  EXPECT_THAT(second.Finish(), Succeeds());
+  RawCall third(Connect(server.address()), "Forward");
+  EXPECT_TRUE(third.Send(SmallForwardRequest().SerializeAsString()));
+  EXPECT_EQ(first.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(second.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_THAT(third.Finish(), Succeeds());
 }
 
 // Room for one request of 16 MiB at a time.
@@ -98,7 +101,12 @@ TEST(QueuedBytes, AreWaitedForUntilAnotherCallsResponseIsTaken) {
   // Read whole, since a slot is free, and then it waits.
   RawCall waiting(Connect(server.address()), "Forward");
   ASSERT_TRUE(waiting.Send(request));
-  EXPECT_EQ(server.server().calls_in_flight(), 2);
+  // So does this one, for longer than it has.
+  RawCall late(Connect(server.address()), "Forward",
+               std::chrono::milliseconds(300));
+  late.Send(request);
+  EXPECT_EQ(late.Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  server.AwaitCallsInFlight(2);
   EXPECT_THAT(unread->Finish(), Succeeds());
   EXPECT_THAT(waiting.Finish(), Succeeds());
 }

@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
+#include "tests/testing/sanitized.h"
 #include "tests/testing/test_server.h"
 
 namespace groupnorm::load {
@@ -19,6 +20,8 @@ int Size(int full, int brief) {
   const char* size = std::getenv("GROUPNORM_LOAD");
   return size != nullptr && std::string_view(size) == "full" ? full : brief;
 }
+
+bool TimesAreMeasurable() { return Size(1, 0) == 1 && !kSanitized; }
 
 std::vector<std::string> FlagsOf(const ServerOptions& options) {
   return {"--listen=127.0.0.1:0",

@@ -24,6 +24,10 @@ namespace groupnorm::load {
 /// The number for the size that runs.
 int Size(int full, int brief);
 
+/// Whether times and speeds say anything: not in the brief size, nor under
+/// sanitizers.
+bool TimesAreMeasurable();
+
 /// The flags of a server on a free port with the workers and the bounds of
 /// `options`, which has no defaults left to choose.
 std::vector<std::string> FlagsOf(const ServerOptions& options);

@@ -19,7 +19,6 @@
 #include "tests/testing/call_outcome.h"
 #include "tests/testing/messages.h"
 #include "tests/testing/raw_call.h"
-#include "tests/testing/sanitized.h"
 #include "tests/testing/test_server.h"
 
 namespace groupnorm::load {
@@ -108,8 +107,7 @@ void ExpectTurnsBesideFlood(int callers, std::int64_t bytes) {
       small.waits_us.size(), flooded.load(), bytes >> 10, callers, wait, task,
       *std::max_element(others.longest_tasks_us.begin(),
                         others.longest_tasks_us.end())));
-  // Times say nothing in a brief run, nor under sanitizers.
-  if (Size(1, 0) == 1 && !kSanitized) {
+  if (TimesAreMeasurable()) {
     EXPECT_LE(wait, kMostWaits * task);
   }
 }

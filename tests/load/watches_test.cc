@@ -24,9 +24,6 @@ constexpr char kWatch[] = "/grpc.health.v1.Health/Watch";
 // gRPC allows so many calls on a connection with the default queue.
 constexpr int kOnEachConnection = 256;
 
-// As MemoryBoundOf() counts one.
-constexpr std::int64_t kMaxWatchBytes = 32 << 10;
-
 TEST(Watches, AreBoundedInNumberAndMemory) {
   const ServerProcess server({"--listen=127.0.0.1:0"});
   const std::string address = server.addresses().front();
@@ -54,7 +51,7 @@ TEST(Watches, AreBoundedInNumberAndMemory) {
                         kMaxWatches,
                         static_cast<double>(grown) / 1024 / kMaxWatches));
   if (kMemoryIsMeasurable) {
-    EXPECT_LE(grown, kMaxWatches * kMaxWatchBytes);
+    EXPECT_LE(grown, kMaxWatches * kWatchOverheadBytes);
   }
 }
 
