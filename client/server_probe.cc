@@ -50,16 +50,7 @@ struct ServerProbe::Stubs {
   grpc::health::v1::Health::Stub health;
   v1::GroupNormService::Stub service;
 
-  /// Makes a call with a deadline; its failure in the client library's words.
-  template <typename Call>
-  static absl::Status Ask(const std::string& address, absl::Duration timeout,
-                          const Call& call) {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-    return StatusOf(call(&context), address,
-                    absl::StrCat(" within ", absl::FormatDuration(timeout)));
-  }
-
+  /// A failure in the client library's words.
   static absl::Status StatusOf(const grpc::Status& status,
                                const std::string& address,
                                const std::string& within) {
@@ -83,25 +74,25 @@ ServerProbe::ServerProbe(const std::string& address)
 
 ServerProbe::~ServerProbe() = default;
 
-absl::StatusOr<std::string> ServerProbe::Health(absl::Duration timeout) {
-  HealthCheckResponse response;
+absl::StatusOr<ServerAnswer> ServerProbe::Ask(absl::Duration timeout) {
+  const auto deadline = absl::ToChronoTime(absl::Now() + timeout);
+  const std::string within =
+      absl::StrCat(" within ", absl::FormatDuration(timeout));
+  grpc::ClientContext check;
+  check.set_deadline(deadline);
+  HealthCheckResponse health;
   absl::Status status =
-      Stubs::Ask(address_, timeout, [&](grpc::ClientContext* context) {
-        return stubs_->health.Check(context, AboutTheService(), &response);
-      });
+      Stubs::StatusOf(stubs_->health.Check(&check, AboutTheService(), &health),
+                      address_, within);
   if (!status.ok()) return status;
-  return HealthText(response);
-}
-
-absl::StatusOr<ServerInfo> ServerProbe::Info(absl::Duration timeout) {
+  grpc::ClientContext get;
+  get.set_deadline(deadline);
   v1::GetServerInfoResponse response;
-  absl::Status status =
-      Stubs::Ask(address_, timeout, [&](grpc::ClientContext* context) {
-        return stubs_->service.GetServerInfo(
-            context, v1::GetServerInfoRequest(), &response);
-      });
+  status = Stubs::StatusOf(stubs_->service.GetServerInfo(
+                               &get, v1::GetServerInfoRequest(), &response),
+                           address_, within);
   if (!status.ok()) return status;
-  return InfoOf(response);
+  return ServerAnswer{HealthText(health), InfoOf(response)};
 }
 
 absl::Status ServerProbe::Watch(

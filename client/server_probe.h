@@ -12,6 +12,12 @@
 
 namespace groupnorm {
 
+/// How a server answers for itself.
+struct ServerAnswer {
+  std::string health;  ///< Of groupnorm.v1.GroupNormService, as in "SERVING".
+  ServerInfo info;
+};
+
 /// Asks a server for its health and what it is. Unlike a Client, whose calls
 /// avoid a server that is not serving, and which tries again. Not thread-safe.
 class ServerProbe {
@@ -23,12 +29,9 @@ class ServerProbe {
   ServerProbe(const ServerProbe&) = delete;
   ServerProbe& operator=(const ServerProbe&) = delete;
 
-  /// The health of groupnorm.v1.GroupNormService, as in "SERVING". Fails in the
-  /// words of the client library.
-  absl::StatusOr<std::string> Health(absl::Duration timeout);
-
-  /// What the server is; fails like Health().
-  absl::StatusOr<ServerInfo> Info(absl::Duration timeout);
+  /// Asks for its health and for what it is, both within `timeout`. Fails in
+  /// the words of the client library.
+  absl::StatusOr<ServerAnswer> Ask(absl::Duration timeout);
 
   /// Passes the health on, at once and whenever it changes, until the server
   /// ends that, is lost, or `next` returns false. The status says why, OK where

@@ -2,117 +2,33 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
-#include <limits>
 #include <map>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "server/config_file.h"
+#include "server/flag_values.h"
+#include "server/flag_without_value.h"
 #include "server/help_text.h"
 #include "server/server_info.h"
 
 namespace groupnorm {
 namespace {
 
-constexpr std::array<std::pair<const char*, int>, 3> kUnits = {
-    {{"GiB", 30}, {"MiB", 20}, {"KiB", 10}}};
-
-constexpr std::array kLogLevels = {"debug", "info", "warning", "error", "off"};
-
-// Ends the parsing; ParseFlags() returns the text.
-[[noreturn]] void Refuse(const std::string& flag, const std::string& value,
-                         const char* expected) {
-  throw CLI::Error("Refused",
-                   absl::StrCat(flag, ": '", value, "', expected ", expected));
-}
-
-int ParseNumber(const std::string& flag, const std::string& value) {
-  int number = 0;
-  if (!absl::SimpleAtoi(value, &number)) {
-    Refuse(flag, value, "a whole number");
-  }
-  return number;
-}
-
-std::int64_t ParseSize(const std::string& flag, const std::string& value) {
-  absl::string_view digits = value;
-  int shift = 0;
-  for (const auto& [unit, bits] : kUnits) {
-    if (shift == 0 && absl::ConsumeSuffix(&digits, unit)) shift = bits;
-  }
-  std::int64_t count = 0;
-  if (!absl::SimpleAtoi(digits, &count) || count < 0 ||
-      count > (std::numeric_limits<std::int64_t>::max() >> shift)) {
-    Refuse(flag, value, "bytes, or a size such as 256MiB (KiB, MiB, GiB)");
-  }
-  return count << shift;
-}
-
-absl::Duration ParseTimeout(const std::string& flag, const std::string& value) {
-  absl::Duration timeout;
-  // A bare number would be seconds to some and milliseconds to others. The
-  // parser lets one pass, 0.
-  if (value == "0" || !absl::ParseDuration(value, &timeout)) {
-    Refuse(flag, value, "a duration such as 10s or 500ms");
-  }
-  return timeout;
-}
-
-bool ParseBool(const std::string& flag, const std::string& value) {
-  if (value != "true" && value != "false") {
-    Refuse(flag, value, "true or false");
-  }
-  return value == "true";
-}
-
-std::string ParseLogLevel(const std::string& flag, const std::string& value) {
-  if (std::find(kLogLevels.begin(), kLogLevels.end(), value) ==
-      kLogLevels.end()) {
-    Refuse(flag, value, "debug, info, warning, error or off");
-  }
-  return value;
-}
-
-// What the functions above parse, again as text.
-
-std::string Format(int number) { return absl::StrCat(number); }
-
-std::string Format(std::int64_t bytes) {
-  for (const auto& [unit, bits] : kUnits) {
-    const std::int64_t count = bytes >> bits;
-    if (count > 0 && count << bits == bytes) return absl::StrCat(count, unit);
-  }
-  return absl::StrCat(bytes);
-}
-
-std::string Format(absl::Duration timeout) {
-  return timeout == absl::ZeroDuration() ? "0s" : absl::FormatDuration(timeout);
-}
-
-std::string Format(bool value) { return value ? "true" : "false"; }
-
-std::string Format(const std::string& text) { return text; }
-
-std::string Format(const std::vector<std::string>& addresses) {
-  return absl::StrJoin(addresses, ",");
-}
-
 // A flag that a file can give as well.
 struct Setting {
   std::string name;  // The flag without its dashes.
-  // Takes a value; `path` comes first in what Refuse() says.
-  std::function<void(const std::string& path, const std::string& value)> set;
+  // Takes a value; `giver` comes first in what Refuse() says.
+  std::function<void(const std::string& giver, const std::string& value)> set;
   std::function<std::string()> format;
 };
 
@@ -129,6 +45,10 @@ struct CommandLine {
   std::vector<Setting> settings;
 };
 
+// What a setting was given by other than a flag, in the words for a message: as
+// in "server.conf:3: workers", or "GROUPNORM_WORKERS".
+using Givers = std::map<std::string, std::string>;
+
 // GROUPNORM_MAX_MESSAGE_BYTES for --max-message-bytes.
 std::string EnvironmentName(const std::string& flag) {
   return absl::StrCat("GROUPNORM_", absl::AsciiStrToUpper(absl::StrReplaceAll(
@@ -142,8 +62,8 @@ void AddFlag(CommandLine& line, const std::string& flag, T& target,
              const std::string& type, const std::string& help) {
   line.settings.push_back(
       {flag.substr(2),
-       [&target, parse](const std::string& path, const std::string& value) {
-         target = parse(path, value);
+       [&target, parse](const std::string& giver, const std::string& value) {
+         target = parse(giver, value);
        },
        [&target] { return Format(target); }});
   line.app
@@ -179,8 +99,8 @@ void AddListen(CommandLine& line) {
       ->envname(EnvironmentName("--listen"));
   line.settings.push_back(
       {"insecure",
-       [&options](const std::string& path, const std::string& value) {
-         options.insecure = ParseBool(path, value);
+       [&options](const std::string& giver, const std::string& value) {
+         options.insecure = ParseBool(giver, value);
        },
        [&options] { return Format(options.insecure); }});
   line.app
@@ -304,20 +224,13 @@ CommandLine::CommandLine() {
   AddBounds(*this);
 }
 
-// The lines of the settings that a file gave.
-using Lines = std::map<std::string, int>;
-
-std::string Place(const std::string& path, int line) {
-  return absl::StrCat(path, ":", line, ": ");
-}
-
-// Throws CLI::Error where an entry is no setting, has no such value or is there
-// twice.
-Lines Apply(const std::string& path, const std::vector<ConfigEntry>& entries,
-            CommandLine& line) {
-  Lines lines;
+// Throws CLI::Error where an entry of the file at `path` is no setting, has no
+// such value or is there twice.
+void ApplyFile(const std::string& path, const std::vector<ConfigEntry>& entries,
+               CommandLine& line, Givers& givers) {
+  std::map<std::string, int> lines;
   for (const ConfigEntry& entry : entries) {
-    const std::string place = Place(path, entry.line);
+    const std::string place = absl::StrCat(path, ":", entry.line, ": ");
     const auto setting = std::find_if(
         line.settings.begin(), line.settings.end(),
         [&entry](const Setting& one) { return one.name == entry.name; });
@@ -333,21 +246,43 @@ Lines Apply(const std::string& path, const std::vector<ConfigEntry>& entries,
           "Refused", absl::StrCat(place, entry.name, ": already given in line ",
                                   first->second));
     }
-    setting->set(absl::StrCat(place, entry.name), entry.value);
+    givers[entry.name] = absl::StrCat(place, entry.name);
+    setting->set(givers[entry.name], entry.value);
   }
-  return lines;
 }
 
-// A file's setting may be wrong only beside others, which Validate() finds.
-// Puts the place before its fault, which starts with the flag.
-absl::Status WithPlace(const absl::Status& fault, const CommandLine& line,
-                       const Lines& lines) {
+// Whether the command line gives that flag.
+bool Gives(int argc, const char* const* argv, const std::string& flag) {
+  return std::any_of(argv + 1, argv + argc, [&flag](absl::string_view word) {
+    return absl::ConsumePrefix(&word, flag) &&
+           (word.empty() || word.front() == '=');
+  });
+}
+
+// Throws CLI::Error where a variable has no value of its setting. One that is
+// empty counts as not set.
+void ApplyEnvironment(int argc, const char* const* argv, CommandLine& line,
+                      Givers& givers) {
+  for (const Setting& setting : line.settings) {
+    const std::string variable = EnvironmentName("--" + setting.name);
+    const char* const value = std::getenv(variable.c_str());
+    if (value == nullptr || *value == '\0') continue;
+    if (Gives(argc, argv, "--" + setting.name)) continue;
+    givers[setting.name] = variable;
+    setting.set(variable, value);
+  }
+}
+
+// A setting may be wrong only beside others, which Validate() finds. Begins its
+// fault with who gave it, where that was no flag.
+absl::Status WithGiver(const absl::Status& fault, const Givers& givers,
+                       int argc, const char* const* argv) {
   const std::string message(fault.message());
-  for (const auto& [name, number] : lines) {
+  for (const auto& [name, giver] : givers) {
     const std::string flag = absl::StrCat("--", name);
-    if (message.rfind(flag + ":", 0) == 0 && line.app.count(flag) == 0) {
+    if (message.rfind(flag + ":", 0) == 0 && !Gives(argc, argv, flag)) {
       return absl::InvalidArgumentError(
-          absl::StrCat(Place(line.config, number), message.substr(2)));
+          absl::StrCat(giver, message.substr(flag.size())));
     }
   }
   return fault;
@@ -361,24 +296,27 @@ std::string ConfigText(const CommandLine& line) {
   return text;
 }
 
-// Parses into `line`, after the settings of the file at `config`.
+// Parses into `line`, after the settings of the file at `config`, then those of
+// the environment.
 absl::Status Parse(int argc, const char* const* argv, const std::string& config,
                    CommandLine& line) {
   try {
-    Lines lines;
+    Givers givers;
     if (!config.empty()) {
       const absl::StatusOr<std::vector<ConfigEntry>> entries =
           ReadConfigFile(config);
       if (!entries.ok()) return entries.status();
-      lines = Apply(config, *entries, line);
+      ApplyFile(config, *entries, line, givers);
+    }
+    ApplyEnvironment(argc, argv, line, givers);
+    if (const std::string flag = FlagWithoutValue(argc, argv); !flag.empty()) {
+      Refuse(flag, "", "a value");
     }
     line.app.parse(argc, argv);
     // The file may complete what is not yet valid.
     if (line.config != config) return absl::OkStatus();
     absl::Status status = Validate(line.flags.server);
-    if (!status.ok()) return WithPlace(status, line, lines);
-  } catch (const CLI::CallForHelp&) {
-    line.flags.print = line.app.help();
+    if (!status.ok()) return WithGiver(status, givers, argc, argv);
   } catch (const CLI::CallForVersion& version) {
     line.flags.print = absl::StrCat(version.what(), "\n");
   } catch (const CLI::ExtrasError& error) {
@@ -396,6 +334,11 @@ absl::StatusOr<Flags> ParseFlags(int argc, const char* const* argv) {
   CommandLine first;
   CommandLine second;
   CommandLine* line = &first;
+  // Also where a value is wrong: the text says what is right.
+  if (Gives(argc, argv, "--help")) {
+    first.flags.print = first.app.help();
+    return first.flags;
+  }
   if (absl::Status status = Parse(argc, argv, "", first); !status.ok()) {
     return status;
   }

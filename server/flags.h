@@ -23,8 +23,9 @@ struct Flags {
 /// Reads the command line; what it does not give, from the environment
 /// (`--max-message-bytes` is `GROUPNORM_MAX_MESSAGE_BYTES`); what neither
 /// gives, from the file of `--config` (`max-message-bytes = 1GiB`).
-/// INVALID_ARGUMENT names the flag, its value and what was expected, after the
-/// file and the line where they are of the file.
+/// INVALID_ARGUMENT names the value, what was expected, and who gave it: the
+/// flag, the variable, or the file and the line. A variable that is empty counts
+/// as not set.
 absl::StatusOr<Flags> ParseFlags(int argc, const char* const* argv);
 
 }  // namespace groupnorm

@@ -23,6 +23,7 @@
 #include "client/cli/status_command.h"
 #include "client/cli/verify_command.h"
 #include "groupnorm/tune_process_memory.h"
+#include "server/flag_without_value.h"
 #include "server/grpc_log.h"
 #include "server/help_text.h"
 #include "server/standard_streams.h"
@@ -99,6 +100,10 @@ Outcome Run(int argc, char** argv) {
                    "  groupnorm forward x.npy --num-groups 32 -o y.npy\n"
                    "groupnorm COMMAND --help says what a command takes.\n\n",
                    groupnorm::cli::kExitCodesHelp));
+  if (const std::string flag = groupnorm::FlagWithoutValue(argc, argv);
+      !flag.empty()) {
+    return {ExitCode::kUsage, flag + ": \"\", expected a value"};
+  }
   Outcome outcome;
   groupnorm::cli::AddForwardCommand(app, outcome);
   groupnorm::cli::AddBackwardCommand(app, outcome);

@@ -63,16 +63,13 @@ Outcome RunOnce(const ConnectionFlags& flags) {
   ServerProbe probe(flags.server);
   std::optional<ActivityLine> line(std::in_place,
                                    absl::StrCat("waiting for ", flags.server));
-  const absl::StatusOr<std::string> health = probe.Health(flags.timeout);
-  const absl::StatusOr<ServerInfo> info =
-      health.ok() ? probe.Info(flags.timeout)
-                  : absl::StatusOr<ServerInfo>(health.status());
+  const absl::StatusOr<ServerAnswer> answer = probe.Ask(flags.timeout);
   line.reset();
-  if (!info.ok()) return CallFailure(info.status());
-  Print(flags.server, *health, *info);
-  if (*health == kServing) return {};
-  return {ExitCode::kNoAnswer,
-          absl::StrCat(flags.server, ": ", *health, ", expected ", kServing)};
+  if (!answer.ok()) return CallFailure(answer.status());
+  Print(flags.server, answer->health, answer->info);
+  if (answer->health == kServing) return {};
+  return {ExitCode::kNoAnswer, absl::StrCat(flags.server, ": ", answer->health,
+                                            ", expected ", kServing)};
 }
 
 /// Prints a line where the health is another than before.

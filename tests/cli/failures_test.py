@@ -39,6 +39,7 @@ class Failures(CliTest):
              '--num-groups: "9223372036854775808", expected a whole number'),
             (self.forward("--epsilon", "small"), '--epsilon: "small", expected a number'),
             (self.forward("--epsilon", ""), '--epsilon: "", expected a number'),
+            (self.forward("--weight=", "--bias", "b.npy"), '--weight: "", expected a value'),
             (["verify", "--per-sample-gradients"], "--per-sample-gradients requires INPUT"),
             (["verify", "x.npy", "--num-groups", "3", "--frozen-statistics"],
              "--frozen-statistics requires --mean"),

@@ -39,6 +39,7 @@ class Server(CliTest):
                 (["--config=/dev/zero"], "/dev/zero: more than 1 MiB, expected a file of"),
                 ([self.config("workers\n")], f"{file}:1: 'workers', expected name = value"),
                 (["--workers=many"], "--workers: 'many', expected a whole number"),
+                (["--workers="], "--workers: '', expected a value"),
                 (["--worker=4"], "--worker=4 (groupnorm-server --help lists what there is)"),
                 (["extra"], "extra (groupnorm-server --help lists what there is)")):
             with self.subTest(flags=flags):

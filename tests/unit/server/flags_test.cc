@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_split.h"
+
 namespace groupnorm {
 namespace {
 
@@ -121,8 +123,39 @@ TEST(Flags, RefuseASizeOfAnotherUnit) {
 TEST(Flags, RefuseWhatIsNoNumber) {
   EXPECT_EQ(ErrorOf({"--workers=many"}),
             "--workers: 'many', expected a whole number");
-  const ScopedVariable calls("GROUPNORM_MAX_QUEUED_CALLS", "1e3");
-  EXPECT_EQ(ErrorOf({}), "--max-queued-calls: '1e3', expected a whole number");
+}
+
+TEST(Flags, NameTheVariableAtFault) {
+  {
+    const ScopedVariable calls("GROUPNORM_MAX_QUEUED_CALLS", "1e3");
+    EXPECT_EQ(ErrorOf({}),
+              "GROUPNORM_MAX_QUEUED_CALLS: '1e3', expected a whole number");
+    // One that a flag goes before is not looked at.
+    EXPECT_EQ(Parse({"--max-queued-calls=9"})->server.max_queued_calls, 9);
+  }
+  {
+    const ScopedVariable insecure("GROUPNORM_INSECURE", "yes");
+    EXPECT_EQ(ErrorOf({}), "GROUPNORM_INSECURE: 'yes', expected true or false");
+  }
+  const ScopedVariable bytes("GROUPNORM_MAX_MESSAGE_BYTES", "2GiB");
+  EXPECT_EQ(
+      ErrorOf({}),
+      "GROUPNORM_MAX_MESSAGE_BYTES: 2147483648, expected 1 to 2147483647");
+  EXPECT_EQ(ErrorOf({"--max-message-bytes=3GiB"}),
+            "--max-message-bytes: 3221225472, expected 1 to 2147483647");
+}
+
+TEST(Flags, TakeAnEmptyVariableForNone) {
+  const ScopedVariable workers("GROUPNORM_WORKERS", "");
+  EXPECT_EQ(Parse({})->server.workers, 0);
+}
+
+TEST(Flags, RefuseAFlagWithoutItsValue) {
+  // Not as though the next flag were its value.
+  EXPECT_EQ(ErrorOf({"--workers=", "--check-config"}),
+            "--workers: '', expected a value");
+  EXPECT_EQ(ErrorOf({"--listen=", "--insecure"}),
+            "--listen: '', expected a value");
 }
 
 TEST(Flags, RefuseAnUnknownLogLevel) {
@@ -150,12 +183,25 @@ TEST(Flags, PrintHelpWithVariableTypeAndDefaultOfEveryFlag) {
         "--max-queued-calls CALLS=256 (Env:GROUPNORM_MAX_QUEUED_CALLS)",
         "--max-queued-bytes SIZE=2GiB (Env:GROUPNORM_MAX_QUEUED_BYTES)",
         "--max-reading-calls CALLS=0 (Env:GROUPNORM_MAX_READING_CALLS)",
+        "--read-timeout DURATION=30s (Env:GROUPNORM_READ_TIMEOUT)",
+        "--write-timeout DURATION=30s (Env:GROUPNORM_WRITE_TIMEOUT)",
         "--drain-delay DURATION=1s (Env:GROUPNORM_DRAIN_DELAY)",
         "--drain-timeout DURATION=25s (Env:GROUPNORM_DRAIN_TIMEOUT)",
         "--max-connection-age DURATION=inf (Env:GROUPNORM_MAX_CONNECTION_AGE)",
-        "--log-level LEVEL=info (Env:GROUPNORM_LOG_LEVEL)"}) {
+        "--log-level LEVEL=info (Env:GROUPNORM_LOG_LEVEL)",
+        "--config FILE (Env:GROUPNORM_CONFIG)", "--check-config",
+        "--print-config", "--version", "--help"}) {
     EXPECT_THAT(help, HasSubstr(entry));
   }
+  const std::vector<std::string> flags = absl::StrSplit(help, "\n  --");
+  EXPECT_EQ(flags.size() - 1, 18U);  // Those above, and no other.
+}
+
+TEST(Flags, PrintHelpAlsoWhereAValueIsWrong) {
+  const ScopedVariable workers("GROUPNORM_WORKERS", "many");
+  EXPECT_EQ(Parse({"--help"})->print,
+            Parse({"--log-level=loud", "--help"})->print);
+  EXPECT_THAT(Parse({"--help"})->print.value(), HasSubstr("--workers THREADS"));
 }
 
 TEST(Flags, PrintTheVersion) {
