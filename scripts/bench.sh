@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures every row of the benchmarks and writes bench/results/ and the tables of
-# bench/README.md. Takes options of bench/compare.py for all rows, as in
+# Measures every row of the kernels and writes bench/results/ and their tables in
+# bench/README.md; bench/compare_service.py measures the service. Takes options of
+# bench/compare.py for all rows, as in
 #
 #   scripts/bench.sh --targets avx512,avx2 --torch_python PYTHON
 set -euo pipefail
