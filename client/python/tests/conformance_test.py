@@ -1,4 +1,5 @@
-"""A server against every conformance vector, with the generated messages.
+"""A server against every conformance vector, with the generated messages; and the client
+against the same server, which gives the same bits.
 
   python -B tests/conformance_test.py SERVER_PROGRAM VECTORS_FOLDER
 
@@ -14,6 +15,7 @@ import grpc
 import numpy as np
 from server import ServerProcess
 
+import groupnorm
 from groupnorm.v1 import groupnorm_pb2, tensor_pb2
 
 VECTORS = pathlib.Path(sys.argv.pop())
@@ -78,24 +80,73 @@ def tensors_of(method, response):
             getattr(owner, name) for owner, name in owners if owner.HasField(name)}
 
 
+def array_of(tensor):
+    """What a user of the client would send."""
+    name = tensor_pb2.DataType.Name(tensor.dtype).removeprefix("DATA_TYPE_")
+    if name == "BFLOAT16":
+        return groupnorm.Bfloat16(
+            np.frombuffer(tensor.data, "<u2").reshape(tensor.shape))
+    dtype = {"FLOAT16": "<f2", "FLOAT32": "<f4", "FLOAT64": "<f8"}[name]
+    return np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
+
+
+def arguments_of(method, request):
+    """A request as arguments of the client. What a message can say in several ways (a
+    default that is left out, a gradient twice) they say in one."""
+    config = request.config
+    arguments = {
+        "input": array_of(request.input), "num_groups": config.num_groups,
+        "epsilon": config.epsilon if config.HasField("epsilon") else None,
+        "layout": "channels_last" if config.layout == groupnorm_pb2.LAYOUT_CHANNELS_LAST
+                  else "channels_first"}
+    if request.HasField("weight"):
+        arguments["weight"] = array_of(request.weight)
+    if request.HasField("statistics"):
+        arguments["statistics"] = groupnorm.Statistics(
+            array_of(request.statistics.mean), array_of(request.statistics.rstd))
+    if method == "Forward":
+        if request.HasField("bias"):
+            arguments["bias"] = array_of(request.bias)
+        return arguments
+    arguments.update(grad_output=array_of(request.grad_output),
+                     frozen_statistics=request.frozen_statistics,
+                     per_sample_gradients=request.per_sample_gradients)
+    if request.gradients:
+        arguments["gradients"] = [
+            groupnorm_pb2.Gradient.Name(value).removeprefix("GRADIENT_").lower()
+            for value in request.gradients]
+    return arguments
+
+
+def bits_of(array):
+    """Element type, shape and bytes."""
+    if isinstance(array, groupnorm.Bfloat16):
+        return "BFLOAT16", array.bits.shape, array.bits.tobytes()
+    return array.dtype.name.upper(), array.shape, array.tobytes()
+
+
 class ConformanceTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = ServerProcess(SERVER_PROGRAM)
         cls.channel = grpc.insecure_channel(cls.server.address)
+        cls.client = groupnorm.Client(cls.server.address, timeout=300)
 
     @classmethod
     def tearDownClass(cls):
+        cls.client.close()
         cls.channel.close()
         cls.server.stop()
+
+    def request(self, case):
+        return (VECTORS / "requests" / f"{case['name']}.bin").read_bytes()
 
     def call(self, case):
         response_type = getattr(groupnorm_pb2, f"{case['method']}Response")
         call = self.channel.unary_unary(
             f"/groupnorm.v1.GroupNormService/{case['method']}",
             request_serializer=None, response_deserializer=response_type.FromString)
-        return call((VECTORS / "requests" / f"{case['name']}.bin").read_bytes(),
-                    timeout=300)
+        return call(self.request(case), timeout=300)
 
     def check_refused(self, case):
         with self.assertRaises(grpc.RpcError) as raised:
@@ -119,20 +170,37 @@ class ConformanceTest(unittest.TestCase):
         for i, numbers in enumerate(zip(actual, values, bounds)):
             self.assertTrue(is_right(dtype, *numbers), f"{path}[{i}]: {numbers}")
 
+    def check_client(self, case, tensors):
+        """The client returns the bits of the response to the vector's own bytes."""
+        method = case["method"]
+        request_type = getattr(groupnorm_pb2, f"{method}Request")
+        arguments = arguments_of(method, request_type.FromString(self.request(case)))
+        result = getattr(self.client, method.lower())(**arguments)
+        returned = {"statistics." * (name in ("mean", "rstd")) + name: array
+                    for name, array in vars(result).items() if array is not None}
+        self.assertEqual(set(returned), set(tensors))
+        for path, tensor in tensors.items():
+            dtype = tensor_pb2.DataType.Name(tensor.dtype).removeprefix("DATA_TYPE_")
+            self.assertEqual(bits_of(returned[path]),
+                             (dtype, tuple(tensor.shape), tensor.data), path)
+
     def test_every_request_is_answered_as_the_vectors_say(self):
         cases = json.loads((VECTORS / "manifest.json").read_text())["cases"]
-        refused = 0
-        for case in cases:
+        refusals = [case for case in cases if "code" in case]
+        accepted = [case for case in cases if "code" not in case]
+        self.assertTrue(refusals, "no case is refused")
+        self.assertTrue(accepted, "no case is accepted")
+        for case in refusals:
             with self.subTest(case["name"]):
-                if "code" in case:
-                    refused += 1
-                    self.check_refused(case)
-                    continue
+                self.check_refused(case)
+        for case in accepted:
+            with self.subTest(case["name"]):
                 tensors = tensors_of(case["method"], self.call(case))
                 self.assertEqual(set(tensors), set(case["tensors"]))
                 for path, expected in case["tensors"].items():
                     self.check_tensor(path, expected, tensors[path])
-        print(f"{len(cases)} vectors, {refused} of them rejections")
+                self.check_client(case, tensors)
+        print(f"{len(cases)} vectors, {len(refusals)} of them rejections")
 
     def test_the_rules_refuse_what_is_wrong(self):
         self.assertFalse(is_right("FLOAT32", 1.5, 1.0, 0.25))

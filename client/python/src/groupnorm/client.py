@@ -10,7 +10,8 @@ from typing import Optional
 import grpc
 import numpy as np
 
-from groupnorm import errors, tensors
+from groupnorm import arguments, errors, tensors
+from groupnorm.address import may_use_proxy, target_of
 from groupnorm.tensors import Array
 from groupnorm.v1 import groupnorm_pb2, groupnorm_pb2_grpc
 
@@ -44,7 +45,9 @@ _OPTIONS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+# eq=False: arrays have no one answer to whether they equal others, so what holds some
+# has none either, and is compared by identity.
+@dataclasses.dataclass(frozen=True, eq=False)
 class Statistics:
     """Given statistics, both of shape [batch, num_groups] and any float type."""
 
@@ -52,14 +55,14 @@ class Statistics:
     rstd: Array
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ForwardResult:
     output: Array  #: Element type and shape of the input.
     mean: np.ndarray  #: float64 [batch, num_groups].
     rstd: np.ndarray  #: Likewise: 1 / sqrt(variance + epsilon).
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class BackwardResult:
     """A gradient that was not asked for is None."""
 
@@ -74,6 +77,7 @@ class BackwardResult:
 class ServerInfo:
     version: str
     max_message_bytes: int
+    dtypes: tuple[str, ...]  #: Those that this client knows, by numpy's names.
     workers: int
     simd_target: str
     uptime_seconds: int
@@ -94,19 +98,28 @@ class Client:
 
     Errors: GroupNormError with the server's own code and unchanged text;
     InvalidArgumentError, a ValueError too, where the request breaks the contract. The
-    rules of the contract are the server's to check. TypeError for an array whose
-    element type the contract does not have, and ValueError for an unknown layout or
-    gradient.
+    rules of the contract are the server's to check. What no request can hold is refused
+    before anything is sent, in the same form of text: TypeError for an argument of
+    another type than it must have, an array whose element type the contract does not
+    have among them; ValueError for an unknown layout or gradient, for no gradient, for
+    an address of another form and for a number that is out of the range of its type.
 
     Retries: UNAVAILABLE, from a server that is full, drains or is not reached, up to
     four times within the timeout, at the time that the server asks for.
     """
 
     def __init__(self, address: str = "127.0.0.1:50051", timeout: float = 60.0) -> None:
-        """`address` is `host:port`, `dns:///host:port` or `unix:path`; `timeout` is in
-        seconds, for each call that names none, all its attempts included."""
-        self._timeout = timeout
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        """`address` is `host:port`, `[IPv6 address]:port` or `unix:path`. A name stands
+        for every server that it resolves to, and may be written as in
+        `dns:///host:port`. Several servers without a name are a list with commas, all
+        IPv4 addresses, all IPv6 addresses or all UNIX sockets. Proxies that the
+        environment names (http_proxy) are used for a single host other than loopback
+        addresses only. `timeout` is in seconds, for each call that names none, all its
+        attempts included."""
+        self._timeout = arguments.seconds("timeout", timeout)
+        target = target_of(address)
+        proxy = ("grpc.enable_http_proxy", int(may_use_proxy(address)))
+        self._channel = grpc.insecure_channel(target, options=(*_OPTIONS, proxy))
         self._stub = groupnorm_pb2_grpc.GroupNormServiceStub(self._channel)
 
     def close(self) -> None:
@@ -152,14 +165,12 @@ class Client:
         from its gradient by the output. `statistics` are those that forward returned;
         with `frozen_statistics` they count as constants. `per_sample_gradients` are
         not summed over the samples."""
-        if not gradients:
-            raise ValueError("gradients: empty, expected at least one of input, "
-                             "weight, bias")
         request = groupnorm_pb2.BackwardRequest(
             config=_config(num_groups, epsilon, layout),
-            frozen_statistics=frozen_statistics,
-            per_sample_gradients=per_sample_gradients,
-            gradients=[_value_of("gradients", name, _GRADIENTS) for name in gradients])
+            frozen_statistics=arguments.flag("frozen_statistics", frozen_statistics),
+            per_sample_gradients=arguments.flag("per_sample_gradients",
+                                                per_sample_gradients),
+            gradients=arguments.choices("gradients", gradients, _GRADIENTS))
         tensors.fill(request.grad_output, "grad_output", grad_output)
         tensors.fill(request.input, "input", input)
         if weight is not None:
@@ -182,30 +193,33 @@ class Client:
         response = self._call(self._stub.GetServerInfo,
                               groupnorm_pb2.GetServerInfoRequest(), timeout)
         return ServerInfo(response.version, response.max_message_bytes,
-                          response.workers, response.simd_target,
-                          response.uptime_seconds)
+                          tensors.names_of(response.dtypes), response.workers,
+                          response.simd_target, response.uptime_seconds)
 
     def _call(self, method, request, timeout):
+        if timeout is None:
+            timeout = self._timeout
+        else:
+            timeout = arguments.seconds("timeout", timeout)
         try:
-            return method(request, timeout=self._timeout if timeout is None else timeout)
+            return method(request, timeout=timeout)
         except grpc.RpcError as error:
             raise errors.error_of(error) from None
-
-
-def _value_of(name: str, given: str, values: dict[str, int]) -> int:
-    if given not in values:
-        raise ValueError(f"{name}: {given!r}, expected {' or '.join(values)}")
-    return values[given]
 
 
 def _config(num_groups: int, epsilon: Optional[float],
             layout: str) -> groupnorm_pb2.GroupNormConfig:
     return groupnorm_pb2.GroupNormConfig(
-        num_groups=num_groups, epsilon=epsilon,
-        layout=_value_of("layout", layout, _LAYOUTS))
+        num_groups=arguments.integer("num_groups", num_groups),
+        epsilon=None if epsilon is None else arguments.real("epsilon", epsilon),
+        layout=arguments.choice("layout", layout, _LAYOUTS))
 
 
 def _fill_statistics(request, statistics: Optional[Statistics]) -> None:
-    if statistics is not None:
-        tensors.fill(request.statistics.mean, "statistics.mean", statistics.mean)
-        tensors.fill(request.statistics.rstd, "statistics.rstd", statistics.rstd)
+    if statistics is None:
+        return
+    if not isinstance(statistics, Statistics):
+        raise TypeError(f"statistics: {type(statistics).__name__}, expected "
+                        "groupnorm.Statistics")
+    tensors.fill(request.statistics.mean, "statistics.mean", statistics.mean)
+    tensors.fill(request.statistics.rstd, "statistics.rstd", statistics.rstd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Union
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from groupnorm.v1 import tensor_pb2
 
 
-@dataclasses.dataclass(frozen=True)
+# eq=False: arrays have no one answer to whether they equal others.
+@dataclasses.dataclass(frozen=True, eq=False)
 class Bfloat16:
     """bfloat16 values, which numpy has no type for: their bits, as uint16.
 
@@ -22,6 +24,9 @@ class Bfloat16:
     bits: np.ndarray
 
     def __post_init__(self) -> None:
+        if not isinstance(self.bits, np.ndarray):
+            raise TypeError(f"bits: {type(self.bits).__name__}, expected an array of "
+                            "uint16")
         if self.bits.dtype != np.uint16:
             raise TypeError(f"bits: {self.bits.dtype}, expected uint16")
 
@@ -48,13 +53,23 @@ _DTYPES = {"float32": tensor_pb2.DATA_TYPE_FLOAT32,
 _NAMES = {value: name for name, value in _DTYPES.items()}
 
 
+def names_of(dtypes: Iterable[int]) -> tuple[str, ...]:
+    """The names of those element types that this client knows."""
+    return tuple(_NAMES[dtype] for dtype in dtypes if dtype in _NAMES)
+
+
 def fill(tensor: tensor_pb2.Tensor, name: str, array: Array) -> None:
     """Writes `array` to a message: its values are copied twice, to bytes and into
-    the message. TypeError names `name` where the type is not one of the contract."""
+    the message. TypeError names `name` where it is no array, or the type of its
+    elements is not one of the contract."""
     if isinstance(array, Bfloat16):
         dtype_name, values = "bfloat16", array.bits
     else:
-        values = np.asarray(array)
+        try:
+            values = np.asarray(array)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name}: {type(array).__name__}, expected an array: "
+                            f"{error}") from error
         dtype_name = values.dtype.name
     if dtype_name not in _DTYPES:
         raise TypeError(f"{name}: {values.dtype}, expected float32, float64, float16 "
