@@ -2,7 +2,8 @@
 # goes on after a failure, and sums up at the end.
 #
 # A step is a command. It passes with exit code 0; 77 says that it cannot run
-# here, and the last line it printed gives the reason; all else is a failure.
+# here, and the last line it printed gives the reason; all else is a failure. It may
+# leave out a part: a line `not run: PART (REASON)` goes into the sum as well.
 
 readonly EXIT_SKIPPED=77
 
@@ -30,6 +31,10 @@ step() {
       failed=1
       ;;
   esac
+  local part
+  while read -r part; do
+    summary+=("left out         $name: ${part#not run: }")
+  done < <(grep '^not run: ' "$log")
   rm -f "$log"
 }
 
@@ -43,9 +48,15 @@ finish_steps() {
   return "$failed"
 }
 
-# build_and_test PRESET: configures, builds and runs every test of one preset.
+# build_and_test PRESET: configures, builds and runs every test of one preset, and names
+# the tests and cases that were not run.
 build_and_test() {
-  cmake --preset "$1" && cmake --build --preset "$1" && ctest --preset "$1"
+  local results=build/$1/tests.xml status=0
+  cmake --preset "$1" && cmake --build --preset "$1" || return
+  ctest --preset "$1" --output-junit "$PWD/$results" \
+    --test-output-size-passed 1000000 || status=$?
+  scripts/skipped-tests.py "$results"
+  return "$status"
 }
 
 # build_only PRESET: for a preset whose warnings are its purpose.

@@ -38,6 +38,8 @@ for preset in dev asan tsan; do
     env GROUPNORM_LOAD=full ctest --preset "$preset" -L load --parallel 1
 done
 more "fuzz (10 min each)" scripts/fuzz.sh
+more "Python client from an index" \
+  /usr/bin/python3 -B client/python/tests/index_install_test.py build/dev/server/groupnorm-server
 more "packages: install and purge" scripts/test-packages.sh
 more "image: build and run" scripts/test-image.sh
 more "clang-tidy" scripts/check-tidy.sh
