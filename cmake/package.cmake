@@ -29,6 +29,8 @@ endforeach()
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME groupnorm)
+# Debian demands an address, and the project has none: who publishes the packages
+# puts in theirs.
 set(CPACK_PACKAGE_CONTACT "groupnorm's developers <groupnorm@localhost>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
@@ -56,8 +58,10 @@ set(CPACK_DEBIAN_CLI_DESCRIPTION
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME ${package_of_development})
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
+# Debian's CMake package of gRPC, which groupnorm-config.cmake looks for, fails where
+# the plugins of protobuf-compiler-grpc are missing.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  "libgrpc++-dev, libprotobuf-dev, protobuf-compiler, libabsl-dev")
+  "libgrpc++-dev, libprotobuf-dev, protobuf-compiler, protobuf-compiler-grpc, libabsl-dev")
 set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION
   "client library of groupnorm
  Headers, an archive, and packages for CMake and pkg-config.")
