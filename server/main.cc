@@ -71,8 +71,6 @@ int Serve(const groupnorm::Flags& flags, const sigset_t& signals) {
   if (!server.ok()) return Fail(server.status(), kExitFailure);
 
   const std::string addresses = absl::StrJoin((*server)->addresses(), " ");
-  std::printf("groupnorm-server listening on %s\n", addresses.c_str());
-  std::fflush(stdout);
   spdlog::info("version {} listening on {}", groupnorm::ServerVersion(),
                addresses);
 
@@ -84,6 +82,9 @@ int Serve(const groupnorm::Flags& flags, const sigset_t& signals) {
       !warning.empty()) {
     spdlog::warn("memory: {}", warning);
   }
+  // Last: who waits for this line finds nothing still under way.
+  std::printf("groupnorm-server listening on %s\n", addresses.c_str());
+  std::fflush(stdout);
 
   const int signal = WaitForSignal(signals);
   spdlog::info("signal {}: draining after {} for at most {}", signal,
