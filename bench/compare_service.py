@@ -167,6 +167,7 @@ def summary(cell, name, rounds, peaks, echo):
         "gb_per_s": spread([rate * moved / 1e9 for rate in rates(rounds, name)]),
         "of_echo": spread([rate / limit for rate, limit in
                            zip(rates(rounds, name), rates(rounds, echo))]),
+        "calls_per_round": quantile([answer["calls"] for answer in answers], 0.5),
         "latency_p50": spread([answer["latency_p50"] for answer in answers]),
         "latency_p99": spread([answer["latency_p99"] for answer in answers]),
         "client_cpu_seconds_per_gb": round(
