@@ -24,8 +24,8 @@ struct Flags {
 /// (`--max-message-bytes` is `GROUPNORM_MAX_MESSAGE_BYTES`); what neither
 /// gives, from the file of `--config` (`max-message-bytes = 1GiB`).
 /// INVALID_ARGUMENT names the value, what was expected, and who gave it: the
-/// flag, the variable, or the file and the line. A variable that is empty counts
-/// as not set.
+/// flag, the variable, or the file and the line. A variable that is empty
+/// counts as not set.
 absl::StatusOr<Flags> ParseFlags(int argc, const char* const* argv);
 
 }  // namespace groupnorm
