@@ -317,8 +317,6 @@ absl::Status Parse(int argc, const char* const* argv, const std::string& config,
     if (line.config != config) return absl::OkStatus();
     absl::Status status = Validate(line.flags.server);
     if (!status.ok()) return WithGiver(status, givers, argc, argv);
-  } catch (const CLI::CallForVersion& version) {
-    line.flags.print = absl::StrCat(version.what(), "\n");
   } catch (const CLI::ExtrasError& error) {
     return absl::InvalidArgumentError(absl::StrCat(
         error.what(), " (groupnorm-server --help lists what there is)"));
@@ -337,6 +335,10 @@ absl::StatusOr<Flags> ParseFlags(int argc, const char* const* argv) {
   // Also where a value is wrong: the text says what is right.
   if (Gives(argc, argv, "--help")) {
     first.flags.print = first.app.help();
+    return first.flags;
+  }
+  if (Gives(argc, argv, "--version")) {
+    first.flags.print = absl::StrCat(first.app.version(), "\n");
     return first.flags;
   }
   if (absl::Status status = Parse(argc, argv, "", first); !status.ok()) {

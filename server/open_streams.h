@@ -31,9 +31,10 @@ class OpenStream {
   /// beside any other step of the call, with no lock held.
   virtual void OnPhase() = 0;
 
-  /// Its place has gone to a newer one: it has to end with `status`, unless it
-  /// ends already. Runs on the thread of the newer one, beside any other step
-  /// of the call, with no lock held.
+  /// Its place has gone to a newer one: it has to end with `status`, or be
+  /// cancelled where something else is being said, unless it ends already. Runs
+  /// on the thread of the newer one, beside any other step of the call, with no
+  /// lock held.
   virtual void OnDisplaced(const absl::Status& status) = 0;
 };
 

@@ -79,8 +79,17 @@ void ReflectionCall::OnQuestion(bool ok) {
     if (ended_ || end_.has_value()) return;
     answering_ = true;
   }
-  Begin(answer_tag_, std::move(answered),
-        [&](void* tag) { stream_.Write(answer, tag); });
+  if (Begin(answer_tag_, std::move(answered),
+            [&](void* tag) { stream_.Write(answer, tag); })) {
+    return;
+  }
+  // The call is cancelled, and nothing ends the answer.
+  {
+    absl::MutexLock lock(&mutex_);
+    answering_ = false;
+    ended_ = true;
+  }
+  end_timeout_.Stop();
 }
 
 void ReflectionCall::OnAnswered(bool ok) {
@@ -111,6 +120,22 @@ void ReflectionCall::OnDisplaced(const absl::Status& status) {
     answering = answering_;
   }
   if (answering) context().TryCancel();
+}
+
+void ReflectionCall::OnFailure(const absl::Status& status) {
+  bool ending = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    ending = ended_ || end_.has_value();
+  }
+  if (!ending) {
+    End(status);
+    return;
+  }
+  // The step that was to end it has failed, and the call must not wait for its
+  // timeout.
+  end_timeout_.Stop();
+  EndUnread();
 }
 
 void ReflectionCall::EndIfClosing() {

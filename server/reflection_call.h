@@ -53,7 +53,7 @@ class ReflectionCall : public ServedCall, public OpenStream {
   void OnEnded(bool /*ok*/) { end_timeout_.Stop(); }
   void OnEndTimeout() { EndUnread(); }
   void OnOver() override;
-  void OnFailure(const absl::Status& status) override { End(status); }
+  void OnFailure(const absl::Status& status) override;
 
   void Read();
   void EndIfClosing();

@@ -202,6 +202,8 @@ TEST(Flags, PrintHelpAlsoWhereAValueIsWrong) {
   EXPECT_EQ(Parse({"--help"})->print,
             Parse({"--log-level=loud", "--help"})->print);
   EXPECT_THAT(Parse({"--help"})->print.value(), HasSubstr("--workers THREADS"));
+  EXPECT_THAT(Parse({"--version"})->print.value(),
+              HasSubstr("groupnorm-server "));
 }
 
 TEST(Flags, PrintTheVersion) {
