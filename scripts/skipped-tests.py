@@ -14,6 +14,7 @@ import sys
 import xml.etree.ElementTree
 
 GTEST = re.compile(r": Skipped\n(.*?)\n+\[  SKIPPED \] \S+ \(", re.DOTALL)
+UNITTEST_SUM = re.compile(r"^OK \(.*skipped=(\d+)", re.MULTILINE)
 UNITTEST = re.compile(r"\.\.\. skipped ['\"](.*)['\"]$", re.MULTILINE)
 
 
@@ -21,8 +22,10 @@ def reasons(case):
     output = case.findtext("system-out") or ""
     if case.find("skipped") is not None:
         return [output.strip().rpartition("\n")[2] or "no reason given"]
-    return [" ".join(reason.split())
-            for reason in GTEST.findall(output) + UNITTEST.findall(output)]
+    named = UNITTEST.findall(output)
+    unnamed = sum(map(int, UNITTEST_SUM.findall(output))) - len(named)
+    return ([" ".join(reason.split()) for reason in GTEST.findall(output) + named]
+            + ["no reason is printed"] * unnamed)
 
 
 def main():

@@ -53,9 +53,10 @@ finish_steps() {
 build_and_test() {
   local results=build/$1/tests.xml status=0
   cmake --preset "$1" && cmake --build --preset "$1" || return
+  rm -f "$results"
   ctest --preset "$1" --output-junit "$PWD/$results" \
     --test-output-size-passed 1000000 || status=$?
-  scripts/skipped-tests.py "$results"
+  scripts/skipped-tests.py "$results" || status=1
   return "$status"
 }
 

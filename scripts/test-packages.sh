@@ -123,7 +123,7 @@ purge() {
 
 start_server() {
   rm -f "$root$SOCKET"  # Of an earlier one, which is not to be taken for this one.
-  chroot "$root" /usr/bin/groupnorm-server --listen="unix:$SOCKET" --log-level=warning \
+  chroot "$root" env --ignore-environment /usr/bin/groupnorm-server --listen="unix:$SOCKET" --log-level=warning \
     --drain-delay=0s >"$state/server.log" 2>&1 &
   server=$!
   local end=$((SECONDS + START_LIMIT_S))

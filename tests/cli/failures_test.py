@@ -167,4 +167,4 @@ class Failures(CliTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(verbosity=2)  # Which names what it skips.

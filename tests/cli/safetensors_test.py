@@ -183,4 +183,4 @@ class Safetensors(CliTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(verbosity=2)  # Which names what it skips.

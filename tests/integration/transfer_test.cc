@@ -61,7 +61,7 @@ TEST(ReadTimeout, EndsTheCallThatHasTheSlotThenTheOneBehindIt) {
 }
 
 // The third waits for twice the timeout, and its body is there when it is its
-// turn.
+// turn: the timeout is also all the time that reading it may take.
 TEST(ReadTimeout, DoesNotCountTheWaitForASlot) {
   TestServer server(WithReadTimeout(absl::Milliseconds(500)));
   RawCall first(server.channel(), "Forward");
@@ -101,7 +101,8 @@ TEST(QueuedBytes, AreWaitedForUntilAnotherCallsResponseIsTaken) {
   // Read whole, since a slot is free, and then it waits.
   RawCall waiting(Connect(server.address()), "Forward");
   ASSERT_TRUE(waiting.Send(request));
-  // So does this one, for longer than it has.
+  // So does this one, for longer than it has (sanitizers may need that long to
+  // compute it).
   RawCall late(Connect(server.address()), "Forward",
                std::chrono::milliseconds(300));
   late.Send(request);
