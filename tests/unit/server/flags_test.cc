@@ -156,6 +156,8 @@ TEST(Flags, RefuseAFlagWithoutItsValue) {
             "--workers: '', expected a value");
   EXPECT_EQ(ErrorOf({"--listen=", "--insecure"}),
             "--listen: '', expected a value");
+  // Behind -- it is a word, which is refused as such.
+  EXPECT_THAT(ErrorOf({"--", "--workers="}), HasSubstr("lists what there is"));
 }
 
 TEST(Flags, RefuseAnUnknownLogLevel) {
